@@ -1,0 +1,230 @@
+/**
+ * Settings: one table (name, default, check, sentence), read once and frozen.
+ * `--help` and docs/configuration.md are printed from it; nothing else reads the environment.
+ */
+import { AppError } from './base/errors.ts';
+import { LOG_LEVELS } from './base/logger.ts';
+
+interface Setting<T> {
+  default: string;
+  /** The value of a text, or undefined when the text is not allowed. */
+  read(text: string): T | undefined;
+  /** What is allowed, for the error and the help. */
+  allows: string;
+  says: string;
+}
+
+const oneOf = <T extends string>(
+  values: readonly T[],
+  more: { default: T; says: string },
+): Setting<T> => ({
+  ...more,
+  read: (text) => values.find((value) => value === text),
+  allows: values.join(', '),
+});
+
+const integer = (
+  min: number,
+  max: number,
+  more: { default: string; says: string },
+): Setting<number> => ({
+  ...more,
+  read: (text) => (/^\d+$/.test(text) && +text >= min && +text <= max ? +text : undefined),
+  allows: `a whole number from ${min} to ${max}`,
+});
+
+const text = (
+  allows: string,
+  test: RegExp,
+  more: { default: string; says: string },
+): Setting<string> => ({
+  ...more,
+  read: (value) => (test.test(value) ? value : undefined),
+  allows,
+});
+
+export const ROLES = ['collect', 'process', 'query'] as const;
+export type Role = (typeof ROLES)[number];
+
+export const SETTINGS = {
+  CLICKSTREAM_PORT: integer(0, 65535, {
+    default: '3900',
+    says: 'port of the collector, the API and the dashboard',
+  }),
+  CLICKSTREAM_HOST: text('an address of this machine', /^[\w.:-]+$/, {
+    default: '127.0.0.1',
+    says: 'address to listen on; any but a loopback address needs keys and a login',
+  }),
+  CLICKSTREAM_DATA: text('a folder', /\S/, {
+    default: './data',
+    says: 'folder of everything that is kept',
+  }),
+  CLICKSTREAM_LOG: text('file:<folder>[?partitions=N]', /^file:/, {
+    default: 'file:log',
+    says: 'the log; a relative folder lies in CLICKSTREAM_DATA',
+  }),
+  CLICKSTREAM_STORE: text(
+    'engine:<folder> or http://user:password@host:8123/database',
+    /^(engine:|https?:\/\/)/,
+    {
+      default: 'engine:store',
+      says: 'the store; a relative folder lies in CLICKSTREAM_DATA',
+    },
+  ),
+  CLICKSTREAM_ENGINE_PORT: integer(0, 65535, {
+    default: '8123',
+    says: 'port of the embedded engine (ClickHouse HTTP), always on 127.0.0.1',
+  }),
+  CLICKSTREAM_ENGINE_MEMORY_MB: integer(256, 1048576, {
+    default: '640',
+    says: 'memory the embedded engine may use',
+  }),
+  CLICKSTREAM_ENGINE_READERS: integer(1, 32, {
+    default: '3',
+    says: 'queries the embedded engine answers side by side',
+  }),
+  CLICKSTREAM_ROLES: {
+    default: ROLES.join(','),
+    read: (value: string) => {
+      const roles = value.split(',').map((role) => ROLES.find((known) => known === role.trim()));
+      return roles.includes(undefined) ? undefined : (roles as Role[]);
+    },
+    allows: `one or more of ${ROLES.join(', ')}, with commas`,
+    says: 'what this process does',
+  } satisfies Setting<Role[]> as Setting<Role[]>,
+  CLICKSTREAM_KEYS: {
+    default: '',
+    read: (value: string) => {
+      const keys = new Map<string, string>();
+      for (const pair of value.split(',').filter(Boolean)) {
+        const [project, key, ...rest] = pair.split(':');
+        if (
+          !project ||
+          !/^[a-z0-9_-]{1,64}$/.test(project) ||
+          !key ||
+          key.length < 8 ||
+          rest.length > 0
+        )
+          return undefined;
+        keys.set(key, project);
+      }
+      return keys;
+    },
+    allows: 'project:key pairs with commas, a key of 8 characters or more',
+    says: 'write keys; on a loopback address shop:shop-dev-key if none is given',
+  } satisfies Setting<Map<string, string>> as Setting<Map<string, string>>,
+  CLICKSTREAM_LOGIN: text(
+    'user:password, a password of 12 characters or more, or empty',
+    /^$|^[^:]+:.{12,}$/,
+    {
+      default: '',
+      says: 'user and password for reading (HTTP Basic); not needed on a loopback address',
+    },
+  ),
+  CLICKSTREAM_BATCH_ROWS: integer(1, 100_000, {
+    default: '20000',
+    says: 'most rows of one insert',
+  }),
+  CLICKSTREAM_BATCH_BYTES: integer(1_000, 33_554_432, {
+    default: '16777216',
+    says: 'most bytes of one insert',
+  }),
+  CLICKSTREAM_BATCH_MS: integer(1, 60_000, {
+    default: '40',
+    says: 'shortest time between two inserts, in ms',
+  }),
+  CLICKSTREAM_WINDOW_HOURS: integer(1, 8760, {
+    default: '24',
+    says: 'how long a repeated event id is recognised',
+  }),
+  CLICKSTREAM_WINDOW_IDS: integer(1_000, 100_000_000, {
+    default: '1000000',
+    says: 'event ids remembered in memory; older ones are looked up in the store',
+  }),
+  CLICKSTREAM_LOG_SEGMENT_MB: integer(1, 4096, {
+    default: '64',
+    says: 'size of one segment file of the log',
+  }),
+  CLICKSTREAM_LOG_KEEP_HOURS: integer(1, 87_600, {
+    default: '24',
+    says: 'how long processed records stay on the log',
+  }),
+  CLICKSTREAM_LOG_KEEP_MB: integer(64, 1_048_576, {
+    default: '1024',
+    says: 'how many processed records stay on the log; the last hour always does',
+  }),
+  CLICKSTREAM_TRUST_PROXY: oneOf(['no', 'yes'], {
+    default: 'no',
+    says: 'yes: the address of the client is the last of X-Forwarded-For',
+  }),
+  CLICKSTREAM_LOG_LEVEL: oneOf(LOG_LEVELS, {
+    default: 'info',
+    says: 'what is written to standard error',
+  }),
+} as const;
+
+export type Config = {
+  readonly [name in keyof typeof SETTINGS]: Exclude<
+    ReturnType<(typeof SETTINGS)[name]['read']>,
+    undefined
+  >;
+};
+
+/**
+ * The settings of `environment`, checked.
+ * @throws AppError `bad_setting` with the name, the value and what is allowed.
+ */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  for (const name of Object.keys(environment)) {
+    if (
+      name.startsWith('CLICKSTREAM_') &&
+      !name.startsWith('CLICKSTREAM_TEST_') &&
+      !(name in SETTINGS)
+    ) {
+      throw new AppError('bad_setting', `${name} is not a setting; --help lists them.`, {
+        field: name,
+      });
+    }
+  }
+  const config: Record<string, unknown> = {};
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    const value = environment[name] ?? setting.default;
+    config[name] = setting.read(value);
+    if (config[name] === undefined) {
+      throw new AppError('bad_setting', `${name} is "${value}"; it takes ${setting.allows}.`, {
+        field: name,
+      });
+    }
+  }
+  const checked = config as Config;
+  if (!isLoopback(checked.CLICKSTREAM_HOST)) {
+    for (const [name, empty] of [
+      ['CLICKSTREAM_KEYS', checked.CLICKSTREAM_KEYS.size === 0],
+      ['CLICKSTREAM_LOGIN', checked.CLICKSTREAM_LOGIN === ''],
+    ] as const) {
+      if (empty) {
+        throw new AppError(
+          'bad_setting',
+          `CLICKSTREAM_HOST is "${checked.CLICKSTREAM_HOST}", which others can reach, so ${name} must be set.`,
+          { field: name },
+        );
+      }
+    }
+  } else if (checked.CLICKSTREAM_KEYS.size === 0) {
+    checked.CLICKSTREAM_KEYS.set('shop-dev-key', 'shop');
+  }
+  return Object.freeze(checked);
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+}
+
+/** The table as text, for `--help`. */
+export function settingsHelp(): string {
+  return Object.entries(SETTINGS)
+    .map(
+      ([name, { default: value, allows, says }]) => `  ${name}=${value}\n      ${says} (${allows})`,
+    )
+    .join('\n');
+}

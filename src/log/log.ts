@@ -1,0 +1,89 @@
+/**
+ * The durable line between collecting and processing: ordered partitions of records.
+ * Three verbs move records (append, read, commit), `close` ends it; `committed` reads back what
+ * `commit` wrote. The log knows nothing of analytics: a record is a key, bytes and a time.
+ *
+ * Every implementation passes log.contract.ts. One record is never seen under two offsets, an
+ * offset is never given twice, and within a partition offsets start at 0 and have no gaps.
+ */
+
+export interface NewRecord {
+  /** Chooses the partition: `crc32(key) % partitions` (ISO-HDLC, as zlib and ClickHouse compute). */
+  key: string;
+  bytes: Uint8Array;
+  /** Milliseconds since 1970 by the appender's clock. */
+  timeMs: number;
+}
+
+export interface Position {
+  partition: number;
+  offset: number;
+}
+
+export interface LogRecord {
+  offset: number;
+  timeMs: number;
+  /** Valid until the next call of `read` on the same partition. */
+  bytes: Uint8Array;
+}
+
+export interface ReadLimits {
+  recordsMax: number;
+  /** At least one record is returned even if it alone is larger. */
+  bytesMax: number;
+  /** How long to wait for a first record; 0 answers at once. */
+  waitMs: number;
+  signal?: AbortSignal;
+}
+
+export interface Committed {
+  /** The first offset that has not been processed. */
+  offset: number;
+  /** The note of the last commit: the processor's open intent, or empty. At most 4,096 bytes. */
+  note: string;
+}
+
+export interface LogStats {
+  /** One past the last durable record, per partition. */
+  ends: number[];
+  committed: number[];
+  /** Time of the first record that is not committed, per partition; undefined when none waits. */
+  oldestWaitingMs: (number | undefined)[];
+  bytesOnDisk: number;
+}
+
+export interface Log {
+  /** Unique for ever: the folder's random id, or the topic's UUID. The store numbers it. */
+  readonly id: string;
+  readonly partitions: number;
+
+  /**
+   * Resolves, with one position per record in order, when every record is durable. All records of
+   * one call and one partition are consecutive.
+   * @throws AppError `log_full` at once, with nothing appended, when the log or its disk cannot
+   *   take the records now; the sender may retry.
+   */
+  append(records: readonly NewRecord[]): Promise<Position[]>;
+
+  /**
+   * Durable records of `partition` from offset `from` on, in order without gaps; empty when none
+   * came within `waitMs` or the signal fired. Asking again gives the same answer. Several may read.
+   * @throws AppError `log_gone` when `from` lies before what retention has kept,
+   *   `log_corrupt` when a record before the tail does not match its checksum.
+   */
+  read(partition: number, from: number, limits: ReadLimits): Promise<LogRecord[]>;
+
+  /**
+   * Durable when it resolves: everything before `offset` is never needed again, and `note` is
+   * given back by `committed`. Retention may delete what lies before it, never what lies after.
+   */
+  commit(partition: number, offset: number, note?: string): Promise<void>;
+
+  /** What the last `commit` of this partition wrote; `{offset: 0, note: ''}` before the first. */
+  committed(partition: number): Promise<Committed>;
+
+  stats(): LogStats;
+
+  /** Waits for running appends, then releases the log for another opener. */
+  close(): Promise<void>;
+}

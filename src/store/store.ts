@@ -1,0 +1,44 @@
+/**
+ * The store: ClickHouse over its HTTP protocol, whichever it is (the embedded engine or a server).
+ * It knows table names and plain rows; what a row means is the business of `process/` and `query/`.
+ */
+
+export type Value = string | number | boolean | null | Value[] | { [name: string]: Value };
+
+export interface Store {
+  /** Applies the files of schema/ that this database has not seen, in order, each once. */
+  migrate(): Promise<void>;
+
+  /**
+   * Inserts `rows` (in the order of `columns`) as one block and one part, and resolves when the
+   * store has confirmed it on disk.
+   * @throws AppError `store_refused` when the store said no and nothing was inserted;
+   *   `store_ambiguous` when it is not known (cut connection, timeout): call `settle` and look.
+   */
+  insert(table: string, columns: readonly string[], rows: readonly Value[][]): Promise<void>;
+
+  /** Resolves when no earlier `insert` of this client can still be running in the store. */
+  settle(): Promise<void>;
+
+  /**
+   * Rows of one SELECT. `params` are bound to `{name:Type}` in the SQL, never pasted.
+   * 64-bit integers come as numbers, `Decimal` as text, times as text in UTC.
+   * @throws AppError `store_refused` with the store's own message, or `store_unreachable`.
+   */
+  select<Row>(
+    sql: string,
+    params?: Readonly<Record<string, Value>>,
+    options?: SelectOptions,
+  ): Promise<Row[]>;
+
+  /** True when the store answers. */
+  ping(): Promise<boolean>;
+
+  close(): Promise<void>;
+}
+
+export interface SelectOptions {
+  /** The query is ended by the store after this long. Default 30,000. */
+  timeoutMs?: number;
+  signal?: AbortSignal;
+}
