@@ -1,0 +1,318 @@
+/**
+ * The processor: batches of the log in, one INSERT a batch out, each record exactly once.
+ *
+ * Per batch: read → intent (durable, with the committed offset) → rows → INSERT → commit.
+ * Whatever happens in between, the data decide: an open intent, or an INSERT with an unknown end,
+ * is settled by reading which offsets of its range the store holds and inserting the missing ones.
+ * Nothing else is looked at, so a start costs the same after a year as after a minute.
+ */
+import { check } from '../base/check.ts';
+import type { Clock } from '../base/clock.ts';
+import { AppError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Metrics } from '../base/metrics.ts';
+import { decodeRecord, recordKey, type WireRecord } from '../event/wire.ts';
+import type { Log, LogRecord } from '../log/log.ts';
+import type { Store, Value } from '../store/store.ts';
+import { registerLog } from './log-id.ts';
+import { COLUMNS, duplicateRow, rejectedRow, storedRow, unprocessable } from './row.ts';
+import { createWindow, type FirstCopy, type Window, type WindowLimits } from './window.ts';
+import { askFirstCopies, loadWindow } from './window-store.ts';
+
+export interface ProcessorOptions {
+  log: Log;
+  store: Store;
+  clock: Clock;
+  logger: Logger;
+  metrics: Metrics;
+  batchRowsMax: number;
+  batchBytesMax: number;
+  /** Shortest time between the starts of two inserts of a partition: bounds the number of parts. */
+  batchIntervalMs: number;
+  window: WindowLimits;
+}
+
+export interface Processor {
+  /** Works until the signal fires, then ends after the batch it is in. Rejects on a fault. */
+  run(signal: AbortSignal): Promise<void>;
+  /** Every record received before this time (ms since 1970) is in the store. */
+  storedUntilMs(): number;
+}
+
+/** A batch as it stands in the note of the log's committed offset: `offset` is its `from`. */
+interface Intent {
+  from: number;
+  to: number;
+  batch_id: number;
+}
+
+/** First wait after the store failed, and the longest. */
+const RETRY_MS = 50;
+const RETRY_MS_MAX = 2_000;
+/** How long a read waits for a first record: only the reaction to `signal` depends on it. */
+const READ_WAIT_MS = 1_000;
+
+export function createProcessor(options: ProcessorOptions): Processor {
+  const { log, clock } = options;
+  return {
+    async run(signal) {
+      const logId = await untilStoreAnswers(options, signal, () =>
+        registerLog(options.store, log.id),
+      );
+      if (logId === undefined) return;
+      const countRow = options.metrics.counter(
+        'clickstream_processed_total',
+        'Records that reached the store, by what became of them.',
+        ['outcome'],
+      );
+      const insertSeconds = options.metrics.histogram(
+        'clickstream_insert_seconds',
+        'Time of one insert into the store.',
+        [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+      );
+      const partitions = Array.from({ length: log.partitions }, (_, partition) =>
+        runPartition({ ...options, partition, logId, signal, countRow, insertSeconds }),
+      );
+      await Promise.all(partitions);
+    },
+    storedUntilMs() {
+      const waiting = log.stats().oldestWaitingMs.filter((ms) => ms !== undefined);
+      return Math.min(clock.now(), ...waiting);
+    },
+  };
+}
+
+interface Partition extends ProcessorOptions {
+  partition: number;
+  logId: number;
+  signal: AbortSignal;
+  countRow: (by: number, labels: Readonly<Record<string, string>>) => void;
+  insertSeconds: (value: number) => void;
+}
+
+async function runPartition(p: Partition): Promise<void> {
+  const { log, partition, signal, clock } = p;
+  const committed = await log.committed(partition);
+  const last = readIntent(committed.note);
+  const window = createWindow(p.window);
+  const loaded = await untilStoreAnswers(p, signal, () => loadWindow(p, window));
+  if (loaded === undefined) return;
+
+  let offset = committed.offset;
+  let batchId = last?.batch_id ?? 0;
+  if (last !== undefined && last.to > offset) {
+    p.logger.info({ partition, ...last }, 'finishing the batch that was open at the last end');
+    if (!(await finishBatch(p, window, await readRange(p, last), last, 'look first'))) return;
+    await log.commit(partition, last.to, committed.note);
+    offset = last.to;
+  }
+
+  const limits = { recordsMax: p.batchRowsMax, bytesMax: p.batchBytesMax };
+  while (!signal.aborted) {
+    const records = await log.read(partition, offset, { ...limits, waitMs: READ_WAIT_MS, signal });
+    const batch = cutAtMonth(records);
+    if (batch.length === 0) continue;
+    const startedMs = clock.elapsed();
+    batchId += 1;
+    const intent = { from: offset, to: offset + batch.length, batch_id: batchId };
+    const note = JSON.stringify(intent);
+    await log.commit(partition, offset, note);
+    if (!(await finishBatch(p, window, batch, intent, 'insert first'))) return;
+    await log.commit(partition, intent.to, note);
+    offset = intent.to;
+    await clock.sleep(p.batchIntervalMs - (clock.elapsed() - startedMs), signal);
+  }
+}
+
+function readIntent(note: string): Intent | undefined {
+  return note === '' ? undefined : (JSON.parse(note) as Intent);
+}
+
+/** Reads a whole open range again; the log keeps what is not committed. */
+async function readRange(p: Partition, { from, to }: Intent): Promise<LogRecord[]> {
+  const records: LogRecord[] = [];
+  while (from + records.length < to) {
+    const more = await p.log.read(p.partition, from + records.length, {
+      recordsMax: to - from - records.length,
+      bytesMax: p.batchBytesMax,
+      waitMs: 0,
+    });
+    check(more.length > 0, `the log holds ${from} to ${to} of its open batch`);
+    for (const record of more) records.push({ ...record, bytes: Uint8Array.from(record.bytes) });
+  }
+  return records;
+}
+
+/** A batch never crosses a month of the table, or it would become two parts. */
+function cutAtMonth(records: LogRecord[]): LogRecord[] {
+  const first = records[0];
+  const last = records.at(-1);
+  if (first === undefined || last === undefined) return records;
+  const month = monthOf(first.timeMs);
+  const end = records.findIndex((record) => monthOf(record.timeMs) !== month);
+  return end === -1 ? records : records.slice(0, end);
+}
+
+function monthOf(timeMs: number): number {
+  const date = new Date(timeMs);
+  return date.getUTCFullYear() * 12 + date.getUTCMonth();
+}
+
+/** A row with its offset, so that the missing ones of a batch can be picked. */
+interface PlacedRow {
+  offset: number;
+  values: Value[];
+  record: LogRecord;
+}
+
+/**
+ * Brings the batch into the store, whatever it takes; false when the signal ended it before.
+ * `look first` when an earlier insert of the same range may have happened.
+ */
+async function finishBatch(
+  p: Partition,
+  window: Window,
+  records: LogRecord[],
+  intent: Intent,
+  how: 'insert first' | 'look first',
+): Promise<boolean> {
+  const done = await untilStoreAnswers(p, p.signal, async () => {
+    const rows = await toRows(p, window, records, intent.batch_id);
+    return { rows, missing: how === 'look first' ? await missingRows(p, intent, rows) : rows };
+  });
+  if (done === undefined) return false;
+  let missing = done.missing;
+  let mustLook = false;
+  const inserted = await untilStoreAnswers(p, p.signal, async () => {
+    if (mustLook) missing = await missingRows(p, intent, done.rows);
+    mustLook = true;
+    if (missing.length > 0) await insertRows(p, missing, intent.batch_id);
+    return true;
+  });
+  for (const { values } of inserted ? done.rows : []) p.countRow(1, { outcome: String(values[0]) });
+  return inserted === true;
+}
+
+/** Decides about each record in log order. Repeating it with the same window gives the same rows. */
+async function toRows(
+  p: Partition,
+  window: Window,
+  records: LogRecord[],
+  batchId: number,
+): Promise<PlacedRow[]> {
+  const decoded = records.map((record) => ({ record, wire: decode(record) }));
+  const asked = await askFirstCopies(p, window, decoded);
+  return decoded.map(({ record, wire }) => {
+    const place = {
+      log_id: p.logId,
+      log_partition: p.partition,
+      log_offset: record.offset,
+      batch_id: batchId,
+    };
+    if ('rejected' in wire) {
+      return { offset: record.offset, record, values: rejectedRow(wire.rejected, place) };
+    }
+    const key = recordKey(wire.event.project_id, wire.event.event_id);
+    const found = window.find(key, record.timeMs);
+    const copy: FirstCopy | undefined = found === 'ask' ? asked.get(key) : found;
+    const inWindow = copy !== undefined && copy.timeMs > record.timeMs - p.window.windowMs;
+    if (inWindow && copy.offset < record.offset) {
+      return { offset: record.offset, record, values: duplicateRow(wire.event, place) };
+    }
+    if (!inWindow) window.add(key, { offset: record.offset, timeMs: record.timeMs });
+    return { offset: record.offset, record, values: storedRow(wire.event, place) };
+  });
+}
+
+function decode(record: LogRecord): WireRecord {
+  try {
+    return decodeRecord(record.bytes);
+  } catch (error) {
+    // Not the sender's fault and not to be lost: kept as it is, for repair.
+    if (error instanceof SyntaxError || error instanceof RangeError) {
+      return { rejected: unprocessable(record.bytes, record.timeMs) };
+    }
+    throw error;
+  }
+}
+
+/** What of the range the store does not hold, after every earlier insert is known to be over. */
+async function missingRows(p: Partition, intent: Intent, rows: PlacedRow[]): Promise<PlacedRow[]> {
+  await p.store.settle();
+  const held = await p.store.select<{ log_offset: number }>(
+    `SELECT log_offset FROM records
+     WHERE log_id = {log_id:UInt32} AND log_partition = {log_partition:UInt16}
+       AND log_offset >= {from:UInt64} AND log_offset < {to:UInt64}`,
+    { log_id: p.logId, log_partition: p.partition, from: intent.from, to: intent.to },
+  );
+  const offsets = new Set(held.map((row) => row.log_offset));
+  const missing = rows.filter((row) => !offsets.has(row.offset));
+  p.logger.info(
+    { partition: p.partition, ...intent, held: offsets.size, missing: missing.length },
+    'looked for the rows of a batch in the store',
+  );
+  return missing;
+}
+
+/**
+ * Inserts all rows as one part. A row that the store refuses by itself is found by halving and
+ * kept as `unprocessable`; the rest goes in. When the store refuses even that, it is the store.
+ */
+async function insertRows(p: Partition, rows: PlacedRow[], batchId: number): Promise<void> {
+  const startedMs = p.clock.elapsed();
+  try {
+    await p.store.insert(
+      'records',
+      COLUMNS,
+      rows.map((row) => row.values),
+    );
+    p.insertSeconds((p.clock.elapsed() - startedMs) / 1000);
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'store_refused') throw error;
+    const [first, ...rest] = rows;
+    if (first === undefined) throw error;
+    if (rest.length > 0) {
+      const middle = Math.ceil(rows.length / 2);
+      await insertRows(p, rows.slice(0, middle), batchId);
+      await insertRows(p, rows.slice(middle), batchId);
+      return;
+    }
+    const place = {
+      log_id: p.logId,
+      log_partition: p.partition,
+      log_offset: first.offset,
+      batch_id: batchId,
+    };
+    const projectId = String(first.values[COLUMNS.indexOf('project_id')]);
+    const kept = rejectedRow(
+      unprocessable(first.record.bytes, first.record.timeMs, projectId),
+      place,
+    );
+    await p.store.insert('records', COLUMNS, [kept]);
+    p.logger.warn({ ...place, err: error }, 'the store refused a record; kept as unprocessable');
+  }
+}
+
+/**
+ * Repeats `work` with a growing pause while the store does not answer, refuses, or leaves it open
+ * what happened. Undefined when the signal ended it. Any other fault is thrown.
+ */
+async function untilStoreAnswers<T>(
+  p: Pick<ProcessorOptions, 'clock' | 'logger'>,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  for (let waitMs = RETRY_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, RETRY_MS_MAX)) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof AppError) || !error.code.startsWith('store_')) throw error;
+      p.logger.warn(
+        { code: error.code, message: error.message, waitMs },
+        'the store is in trouble',
+      );
+    }
+    await p.clock.sleep(waitMs, signal);
+  }
+  return undefined;
+}
