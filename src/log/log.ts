@@ -7,6 +7,9 @@
  * offset is never given twice, and within a partition offsets start at 0 and have no gaps.
  */
 
+/** Most bytes of the note of a commit, in UTF-8. */
+export const NOTE_BYTES_MAX = 4096;
+
 export interface NewRecord {
   /** Chooses the partition: `crc32(key) % partitions` (ISO-HDLC, as zlib and ClickHouse compute). */
   key: string;
@@ -39,7 +42,7 @@ export interface ReadLimits {
 export interface Committed {
   /** The first offset that has not been processed. */
   offset: number;
-  /** The note of the last commit: the processor's open intent, or empty. At most 4,096 bytes. */
+  /** The note of the last commit: the processor's open intent, or empty. */
   note: string;
 }
 

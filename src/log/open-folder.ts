@@ -1,0 +1,267 @@
+/**
+ * Opens the log's folder: the lock, log.json, and each partition after recovery.
+ */
+import { randomUUID } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import { AppError } from '../base/errors.ts';
+import { type CommitFile, openCommitFile } from './commit-file.ts';
+import type { Disk, DiskFile, Lock } from './disk.ts';
+import type { FileLogOptions } from './file.ts';
+import { readSegmentHeader, SEGMENT_HEADER_BYTES, seedOf } from './format.ts';
+import { Partition, type PartitionOptions, segmentPath } from './partition.ts';
+import { damaged, findTail, inspectRest, zeroTornBytes } from './recovery.ts';
+import { groupEnd, Segment } from './segment.ts';
+
+const VERSION = 1;
+const IDENTITY_FILE = 'log.json';
+
+/** @throws AppError `log_locked`. */
+export async function lockFolder({ disk, folder }: FileLogOptions): Promise<Lock> {
+  const lock = await disk.lock(join(folder, 'lock'));
+  if ('release' in lock) return lock;
+  throw new AppError(
+    'log_locked',
+    `The log folder ${folder} is open in another process (pid ${lock.heldBy || 'unknown'}).`,
+  );
+}
+
+/** @throws AppError, see openFileLog. */
+export async function openPartitions(
+  options: FileLogOptions,
+  events: Pick<PartitionOptions, 'onRoom' | 'onFailure'>,
+): Promise<{ id: string; partitions: Partition[] }> {
+  const { disk, folder, segmentBytes } = options;
+  const partitions: Partition[] = [];
+  try {
+    const names = await disk.list(folder);
+    const id = await readIdentity(options, names);
+    const perPartition = Math.ceil(segmentBytes / options.partitions);
+    for (let number = 0; number < options.partitions; number += 1) {
+      const partition = await openPartition(names, {
+        ...options,
+        ...events,
+        logId: id,
+        number,
+        seed: seedOf(id, number),
+        aheadBytes: perPartition,
+        keepBytes: options.keepBytes / options.partitions,
+      });
+      partitions.push(partition);
+    }
+    return { id, partitions };
+  } catch (error) {
+    for (const partition of partitions) await partition.close(true);
+    if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOSPC') throw error;
+    throw new AppError('log_full', `There is no room on disk to open ${folder}.`, { cause: error });
+  }
+}
+
+interface Identity {
+  version: number;
+  id: string;
+  partitions: number;
+  created_at: string;
+}
+
+async function readIdentity(options: FileLogOptions, names: string[]): Promise<string> {
+  const { disk, folder, partitions } = options;
+  const path = join(folder, IDENTITY_FILE);
+  if (!names.includes(IDENTITY_FILE)) {
+    if (names.some((name) => name.endsWith('.segment') || name.endsWith('.commit'))) {
+      throw new AppError('log_corrupt', `${path} is missing, but the log's other files are there.`);
+    }
+    return createIdentity(options);
+  }
+  const identity = parseIdentity((await readWhole(disk, path)).toString(), path);
+  if (identity.version > VERSION) {
+    throw new AppError('data_newer', `${path} has version ${identity.version}, not ${VERSION}.`);
+  }
+  if (identity.partitions !== partitions) {
+    throw new AppError(
+      'bad_setting',
+      `The log in ${folder} has ${identity.partitions} partitions, not ${partitions}: set ` +
+        `?partitions=${identity.partitions}, or name another folder, which begins a new log.`,
+      { field: 'CLICKSTREAM_LOG' },
+    );
+  }
+  return identity.id;
+}
+
+function parseIdentity(text: string, path: string): Identity {
+  try {
+    const identity = JSON.parse(text) as Partial<Identity>;
+    const { version, id, partitions } = identity;
+    if (typeof version === 'number' && typeof id === 'string' && typeof partitions === 'number') {
+      return { version, id, partitions, created_at: identity.created_at ?? '' };
+    }
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  throw new AppError('log_corrupt', `${path} is damaged at byte 0: it cannot be read.`);
+}
+
+async function createIdentity({
+  disk,
+  folder,
+  partitions,
+  clock,
+}: FileLogOptions): Promise<string> {
+  const created_at = new Date(clock.now()).toISOString();
+  const identity: Identity = { version: VERSION, id: randomUUID(), partitions, created_at };
+  const path = join(folder, IDENTITY_FILE);
+  await withFile(disk, `${path}.tmp`, 'create', async (file) => {
+    await file.write(Buffer.from(`${JSON.stringify(identity)}\n`), 0);
+    await file.fdatasync();
+  });
+  await disk.rename(`${path}.tmp`, path);
+  await disk.syncFolder(folder);
+  // The folder may be as new as its file, and so may the one that it is in.
+  await disk.syncFolder(dirname(folder));
+  await disk.syncFolder(dirname(dirname(folder)));
+  return identity.id;
+}
+
+/** Recovers one partition: see recovery.ts for what is cut off and what is damage. */
+async function openPartition(names: string[], options: PartitionOptions): Promise<Partition> {
+  const { disk, folder, number, seed } = options;
+  const files = findSegments(names, options);
+  const commitPath = join(folder, `${number}.commit`);
+  if (files.length > 0 && !names.includes(`${number}.commit`)) {
+    throw new AppError('log_corrupt', `${commitPath} is missing, but its segments are there.`);
+  }
+  const commits = await openCommitFile(disk, commitPath, seed);
+  const segments: Segment[] = [];
+  try {
+    await disk.syncFolder(folder);
+    for (const segment of files) if (await readBegin(segment, options)) segments.push(segment);
+    const end = await recoverEnd(segments, options);
+    await dropUnused(files.slice(segments.length), end, options);
+    checkRange(segments, end, commits, options);
+    const partition = new Partition(options, { segments, commits, end });
+    await partition.findOldestWaiting();
+    partition.reserve();
+    return partition;
+  } catch (error) {
+    await segments.at(-1)?.release();
+    await commits.close();
+    throw error;
+  }
+}
+
+/** The partition's segment files in order. */
+function findSegments(names: string[], { disk, folder, number }: PartitionOptions): Segment[] {
+  const sequences = names
+    .map((name) => /^(\d+)-(\d{10})\.segment$/.exec(name))
+    .filter((match) => Number(match?.[1]) === number)
+    .map((match) => Number(match?.[2]))
+    .sort((a, b) => a - b);
+  return sequences.map((sequence, i) => {
+    const path = segmentPath(folder, number, sequence);
+    const before = sequences[i - 1];
+    if (before !== undefined && sequence !== before + 1) {
+      throw new AppError('log_corrupt', `A segment is missing between ${before} and ${path}.`);
+    }
+    return new Segment(disk, path, sequence);
+  });
+}
+
+/** False when the segment was only reserved. */
+async function readBegin(segment: Segment, options: PartitionOptions): Promise<boolean> {
+  return segment.use(async (file) => {
+    segment.reservedBytes = await file.size();
+    segment.placedBytes = segment.reservedBytes;
+    segment.durableBytes = segment.reservedBytes;
+    const buffer = Buffer.alloc(SEGMENT_HEADER_BYTES);
+    await file.read(buffer, 0);
+    const header = readSegmentHeader(buffer, segment.path);
+    if (header === undefined) return false;
+    const { logId, number } = options;
+    const isOurs =
+      header.logId === logId && header.partition === number && header.sequence === segment.sequence;
+    if (!isOurs) {
+      throw new AppError('log_corrupt', `${segment.path} belongs to another log or place.`);
+    }
+    segment.base = header.base;
+    segment.createdMs = header.createdMs;
+    return true;
+  });
+}
+
+/** Cuts a torn tail off, and makes what is left durable. Answers where the records end. */
+async function recoverEnd(
+  segments: Segment[],
+  { seed, logger }: PartitionOptions,
+): Promise<number> {
+  const last = segments.at(-1);
+  if (last === undefined) return 0;
+  await last.hold();
+  return last.use(async (file) => {
+    const tail = await findTail(last, file, seed);
+    if (tail.dirtyEnd > tail.position) {
+      logger.warn(
+        { path: last.path, at: tail.position, bytes: tail.dirtyEnd - tail.position },
+        'cut off records that were never confirmed: their write was interrupted',
+      );
+      await zeroTornBytes(file, tail);
+    }
+    const group = tail.lastGroup;
+    if (group !== undefined) {
+      // After a failed flush the kernel may hold these bytes as clean though they are not on disk.
+      const bytes = Buffer.alloc(groupEnd(group) - group.position);
+      await file.read(bytes, group.position);
+      await file.write(bytes, group.position);
+    }
+    await file.fdatasync();
+    last.placedBytes = tail.position;
+    last.durableBytes = tail.position;
+    return tail.end;
+  });
+}
+
+/** Deletes segments that were reserved but never used; new ones are sure to be all zeros. */
+async function dropUnused(unused: Segment[], end: number, options: PartitionOptions) {
+  for (const segment of unused.reverse()) {
+    const { offsetMax } = await segment.use((file) => inspectRest(file, 0, options.seed));
+    if (offsetMax > end) throw damaged(segment.path, 0, end);
+    await options.disk.remove(segment.path);
+    await options.disk.syncFolder(options.folder);
+  }
+}
+
+function checkRange(
+  segments: Segment[],
+  end: number,
+  { state }: CommitFile,
+  { folder, number }: PartitionOptions,
+): void {
+  const last = segments.at(-1);
+  if (end < state.durableEnd || end < state.offset) {
+    throw damaged(last?.path ?? segmentPath(folder, number, 1), last?.placedBytes ?? 0, end);
+  }
+  const first = segments[0];
+  if (first !== undefined && first.base > state.offset) {
+    throw damaged(first.path, 0, state.offset);
+  }
+}
+
+async function readWhole(disk: Disk, path: string): Promise<Buffer> {
+  return withFile(disk, path, 'read', async (file) => {
+    const buffer = Buffer.alloc(await file.size());
+    await file.read(buffer, 0);
+    return buffer;
+  });
+}
+
+async function withFile<T>(
+  disk: Disk,
+  path: string,
+  how: 'read' | 'create',
+  work: (file: DiskFile) => Promise<T>,
+): Promise<T> {
+  const file = await disk.open(path, how);
+  try {
+    return await work(file);
+  } finally {
+    await file.close();
+  }
+}
