@@ -8,6 +8,7 @@ export const CODES = {
   // requests
   bad_request: [400, 'The request cannot be read; the message says what and where.'],
   not_json: [400, 'The body is not JSON, or not valid UTF-8.'],
+  all_rejected: [400, 'Every event of the request was refused; `rejected` says why, each by itself.'],
   unauthorized: [401, 'The write key, or user and password, is missing or not known.'],
   forbidden_host: [403, 'The Host header names another address than this server listens on.'],
   not_found: [404, 'There is nothing at this address; the message names what was not found.'],
@@ -18,6 +19,7 @@ export const CODES = {
   too_many_requests: [429, 'Too much at once from this sender; try again after Retry-After.'],
   internal: [500, 'A fault of this server; it is in its log under the same request id.'],
   log_full: [503, 'The log or its disk cannot take more now; try again after Retry-After.'],
+  overloaded: [503, 'The collector has as much in hand as it may; try again after Retry-After.'],
   stopping: [503, 'The server is shutting down; try again after Retry-After.'],
   // log
   log_gone: [0, 'The record asked for is older than what the log has kept.'],

@@ -112,10 +112,7 @@ export type Kind =
   | { is: 'properties' };
 
 /** The fields that a sender may set. The rest of `Event` is put in by the collector. */
-export type SentField = Exclude<
-  keyof Event,
-  'v' | 'project_id' | 'received_at' | 'bot' | 'country'
->;
+export type SentField = Exclude<keyof Event, 'v' | 'project_id' | 'received_at' | 'bot'>;
 
 const text = (charsMax: number): Kind => ({ is: 'text', charsMax });
 const money: Kind = { is: 'money' };
@@ -151,6 +148,7 @@ export const FIELDS: Record<SentField, { kind: Kind; says: string }> = {
   browser: { kind: text(64), says: 'browser; from the user agent if absent' },
   language: { kind: text(64), says: 'language of the browser, as in `en-GB`' },
   screen: { kind: text(32), says: 'size of the screen, as in `1920x1080`' },
+  country: { kind: text(2), says: 'ISO 3166 code of two letters; from the address if absent' },
   traffic_source: { kind: text(64), says: 'WEB, MOBILE, …' },
   search_keywords: { kind: text(1024), says: 'what was searched for' },
   product_id: { kind: text(128), says: 'the product' },
