@@ -2,8 +2,14 @@
  * Starts the embedded engine as a child process, waits until it answers, watches it and starts it
  * again when it ends. The rest of the system knows it only as the address of a ClickHouse.
  */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
+import { AppError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
+import type { Order, Report } from './main.ts';
+import { readUsers } from './users.ts';
 
 export interface EngineOptions {
   /** The store's folder; the engine's own is created in it. */
@@ -35,9 +41,102 @@ export interface Engine {
   close(timeoutMs?: number): Promise<void>;
 }
 
+const RESTART_MS = 100;
+const RESTART_MS_MAX = 5_000;
+/** A child that ran this long before it ended is started again at once. */
+const STABLE_MS = 10_000;
+
 /**
- * @throws AppError `port_in_use`, `data_in_use`, `data_newer` or `engine_failed`.
+ * @throws AppError `port_in_use`, `data_in_use` or `engine_failed`.
  */
-export async function startEngine(_options: EngineOptions): Promise<Engine> {
-  throw new Error('to be written');
+export async function startEngine(options: EngineOptions): Promise<Engine> {
+  const { folder, logger, clock } = options;
+  const users = readUsers(folder);
+  const closing = new AbortController();
+  const { port, memoryBytesMax, readers } = options;
+  let order: Order = { folder, port, memoryBytesMax, readers, users };
+  let running = spawnChild(order);
+  const first = await running.reported;
+  if ('failed' in first) throw startError(options, first);
+  order = { ...order, port: first.port };
+
+  const watch = async (): Promise<void> => {
+    let waitMs = 0;
+    for (;;) {
+      const startedMs = clock.elapsed();
+      const ended = await running.exited;
+      if (closing.signal.aborted) return;
+      if (clock.elapsed() - startedMs > STABLE_MS) waitMs = 0;
+      logger.error({ ...ended, waitMs }, 'the engine ended and is started again');
+      await clock.sleep(waitMs, closing.signal);
+      if (closing.signal.aborted) return;
+      waitMs = Math.min(Math.max(RESTART_MS, waitMs * 2), RESTART_MS_MAX);
+      running = spawnChild(order);
+      const report = await running.reported;
+      if ('failed' in report) logger.error({ reason: report.failed }, 'the engine did not start');
+      else logger.info({ pid: running.child.pid }, 'the engine serves again');
+    }
+  };
+  const watching = watch();
+
+  return {
+    url: `http://127.0.0.1:${first.port}`,
+    owner: users.owner,
+    reader: users.reader,
+    pid: () => running.child.pid,
+    async close(timeoutMs = 3_000) {
+      closing.abort();
+      running.child.kill('SIGTERM');
+      const timer = setTimeout(() => running.child.kill('SIGKILL'), timeoutMs);
+      await running.exited;
+      clearTimeout(timer);
+      await watching;
+    },
+  };
+}
+
+interface Running {
+  child: ChildProcess;
+  reported: Promise<Report>;
+  exited: Promise<{ code: number | null; signal: string | null }>;
+}
+
+function spawnChild(order: Order): Running {
+  const child = fork(join(import.meta.dirname, 'main.ts'), {
+    // Nothing of the parent's environment: it may hold secrets, and a reader's SQL runs here.
+    env: {
+      TZ: 'UTC',
+      PATH: '/usr/bin:/bin',
+      UV_THREADPOOL_SIZE: String(order.readers * 2 + 6),
+      MALLOC_ARENA_MAX: '2',
+    },
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  const exited = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
+  const reported = Promise.race([
+    once(child, 'message').then(([report]) => report as Report),
+    exited.then(({ code, signal }) => ({ failed: `it ended with ${code ?? signal}`, code: '' })),
+  ]);
+  // Sent through a pipe, so that no password stands in the list of processes.
+  child.send(order);
+  return { child, reported, exited };
+}
+
+function startError(
+  { folder, port }: EngineOptions,
+  report: { failed: string; code: string },
+): AppError {
+  if (report.code === 'EADDRINUSE') {
+    return new AppError(
+      'port_in_use',
+      `Port ${port} is in use; set CLICKSTREAM_ENGINE_PORT to another.`,
+    );
+  }
+  if (/Cannot lock file|already open|Code: 76/.test(report.failed)) {
+    return new AppError(
+      'data_in_use',
+      `Another process has the store in ${folder} open; stop it or set CLICKSTREAM_DATA.`,
+    );
+  }
+  return new AppError('engine_failed', `The embedded engine did not start: ${report.failed}`);
 }

@@ -1,6 +1,6 @@
 -- One row for each record of the log, whatever became of it, and the views people read.
 -- Types, codecs and the sorting key: docs/decisions/0004-table.md.
-CREATE TABLE records
+CREATE TABLE IF NOT EXISTS records
 (
     outcome          Enum8('stored' = 1, 'duplicate' = 2, 'rejected' = 3),
     project_id       LowCardinality(String),

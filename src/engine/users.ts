@@ -1,0 +1,48 @@
+/**
+ * The two users of the engine: the owner (the store's client) and the reader (people and tools).
+ * Their passwords are made at the first start and kept beside the data, for nobody else to read.
+ */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { EngineUser } from './start.ts';
+
+export interface Users {
+  owner: EngineUser;
+  reader: EngineUser;
+}
+
+/** The users of this folder, made now if there are none. */
+export function readUsers(folder: string): Users {
+  const file = join(folder, 'users.json');
+  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as Users;
+  const password = () => randomBytes(18).toString('base64url');
+  const users: Users = {
+    owner: { name: 'clickstream', password: password() },
+    reader: { name: 'reader', password: password() },
+  };
+  writeFileSync(`${file}.new`, JSON.stringify(users, null, 2), { mode: 0o600, flush: true });
+  renameSync(`${file}.new`, file);
+  return users;
+}
+
+export type Who = 'owner' | 'reader';
+
+/** Who this is; undefined for a wrong name or password. Takes the same time either way. */
+export function whoIs(users: Users, name: string, password: string): Who | undefined {
+  let who: Who | undefined;
+  for (const [candidate, user] of [
+    ['owner', users.owner],
+    ['reader', users.reader],
+  ] as const) {
+    const isName = isEqual(user.name, name);
+    const isPassword = isEqual(user.password, password);
+    if (isName && isPassword) who = candidate;
+  }
+  return who;
+}
+
+function isEqual(a: string, b: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(a), digest(b));
+}

@@ -1,0 +1,176 @@
+/**
+ * The one implementation of the store: `@clickhouse/client` against whatever answers at the URL.
+ * It cannot tell the embedded engine from a server.
+ */
+import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import { AppError } from '../base/errors.ts';
+import { migrate } from './migrate.ts';
+import type { SelectOptions, Store, Value } from './store.ts';
+
+export interface ClickHouseOptions {
+  url: string;
+  user: string;
+  password: string;
+  database: string;
+}
+
+const INSERT_MS_MAX = 60_000;
+const SELECT_MS = 30_000;
+
+/**
+ * One block, one part, no tokens: an INSERT appears whole or not at all, and the data decide
+ * whether it did (docs/delivery.md).
+ */
+const INSERT_SETTINGS = Object.entries({
+  async_insert: 0,
+  wait_for_async_insert: 1,
+  deduplicate_insert: "'disable'",
+  max_insert_threads: 1,
+  max_partitions_per_insert_block: 1,
+  min_insert_block_size_rows: 10_000_000,
+  max_insert_block_size: 10_000_000,
+  min_insert_block_size_bytes: 0,
+})
+  .map(([name, value]) => `${name} = ${value}`)
+  .join(', ');
+
+/** Errors of ClickHouse after which nothing of the INSERT is in the table: it refused the data. */
+const REFUSALS = new Set([
+  6, 16, 26, 27, 33, 36, 38, 41, 47, 53, 60, 62, 69, 70, 72, 73, 117, 131, 164, 252, 349, 407, 497,
+  516,
+]);
+
+export function createClickHouseStore(options: ClickHouseOptions): Store {
+  const client = createClient({
+    url: options.url,
+    username: options.user,
+    password: options.password,
+    database: options.database,
+    request_timeout: INSERT_MS_MAX,
+    max_open_connections: 32,
+    keep_alive: { enabled: true, idle_socket_ttl: 2_500 },
+    // What fails is thrown with its cause; the client must not write beside our log.
+    log: { level: ClickHouseLogLevel.OFF },
+    compression: { request: false, response: false },
+    clickhouse_settings: {
+      output_format_json_quote_64bit_integers: 0,
+      output_format_json_quote_decimals: 1,
+    },
+  });
+  /** Inserts of which it is not known whether they are over. */
+  const open = new Set<string>();
+
+  const store: Store = {
+    migrate: () =>
+      migrate(
+        options.database,
+        (sql) => command(sql),
+        (sql) => store.select(sql),
+      ),
+
+    async insert(table, columns, rows) {
+      const queryId = randomUUID();
+      let body = '';
+      for (const row of rows) body += `${JSON.stringify(row)}\n`;
+      open.add(queryId);
+      try {
+        await client
+          .exec({
+            query: `INSERT INTO ${table} (${columns.join(', ')}) SETTINGS ${INSERT_SETTINGS} FORMAT JSONCompactEachRow`,
+            values: Readable.from([Buffer.from(body)], { objectMode: false }),
+            query_id: queryId,
+            ignore_error_response: false,
+          })
+          .then((result) => drain(result.stream));
+        open.delete(queryId);
+      } catch (error) {
+        const sorted = sortInsertError(error);
+        if (sorted.code !== 'store_ambiguous') open.delete(queryId);
+        throw sorted;
+      }
+    },
+
+    async settle() {
+      // On a server it ends them; the engine runs it on its one writer, behind them.
+      const ids = [...open].map((id) => `'${id}'`).join(', ') || "''";
+      await command(`KILL QUERY WHERE query_id IN (${ids}) SYNC`);
+      open.clear();
+    },
+
+    async select<Row>(
+      sql: string,
+      params: Readonly<Record<string, Value>> = {},
+      more: SelectOptions = {},
+    ) {
+      const timeoutMs = more.timeoutMs ?? SELECT_MS;
+      try {
+        const result = await client.query({
+          query: sql,
+          query_params: params,
+          format: 'JSONEachRow',
+          clickhouse_settings: { max_execution_time: Math.ceil(timeoutMs / 1000) },
+          ...(more.signal === undefined ? {} : { abort_signal: more.signal }),
+        });
+        return await result.json<Row>();
+      } catch (error) {
+        throw sortError(error);
+      }
+    },
+
+    ping: async () => (await client.ping()).success,
+    close: () => client.close(),
+  };
+
+  async function command(sql: string): Promise<void> {
+    try {
+      await client.command({ query: sql });
+    } catch (error) {
+      throw sortError(error);
+    }
+  }
+
+  return store;
+}
+
+async function drain(stream: Readable): Promise<void> {
+  for await (const chunk of stream) if (chunk === undefined) break;
+}
+
+function sortInsertError(error: unknown): AppError {
+  if (error instanceof ClickHouseError) {
+    const refused = REFUSALS.has(Number(error.code));
+    return new AppError(refused ? 'store_refused' : 'store_ambiguous', message(error), {
+      cause: error,
+    });
+  }
+  const code = codeOf(error);
+  if (code === 'ECONNREFUSED' || code === 'ENOTFOUND') {
+    return new AppError('store_unreachable', `The store does not answer (${code}).`, {
+      cause: error,
+      retryAfterS: 1,
+    });
+  }
+  return new AppError('store_ambiguous', `The insert ended without an answer (${code}).`, {
+    cause: error,
+  });
+}
+
+function sortError(error: unknown): AppError {
+  if (error instanceof ClickHouseError)
+    return new AppError('store_refused', message(error), { cause: error });
+  return new AppError('store_unreachable', `The store does not answer (${codeOf(error)}).`, {
+    cause: error,
+    retryAfterS: 1,
+  });
+}
+
+function message(error: ClickHouseError): string {
+  return `Code ${error.code}: ${error.message}`;
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message;
+}
