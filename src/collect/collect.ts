@@ -87,7 +87,7 @@ export function createCollector(options: CollectorOptions): Collector {
         const bytes = encodeRecord({ event: event as Event });
         if (bytes.length <= EVENT_LIMITS.bytesMax) {
           records.push({ key: recordKey(sender.projectId, event_id), bytes, timeMs: receivedAtMs });
-          if (!(input as Partial<Event>).event_id) withoutId++;
+          if (readEventId(input) === undefined) withoutId++;
           continue;
         }
         refused = { reason: 'too_large', field: '' };

@@ -3,7 +3,7 @@
  */
 
 /** `make`, remembered for at most `entriesMax` keys of at most `keyCharsMax` characters. */
-export function remember<T>(
+export function remember<T extends NonNullable<unknown>>(
   make: (key: string) => T,
   limits: { entriesMax: number; keyCharsMax: number },
 ): (key: string) => T {

@@ -4,7 +4,7 @@
  * It is on disk only so that a restart does not make everybody a new visitor.
  */
 import { randomBytes } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 
@@ -38,13 +38,9 @@ export function openSalt(options: { clock: Clock; dataFolder: string }): () => s
   return salt;
 }
 
+/** Undefined when there is none, or not a whole one: then the day begins anew. */
 function readSalt(path: string): DaysSalt | undefined {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-  return JSON.parse(text) as DaysSalt;
+  if (!existsSync(path)) return undefined;
+  const parts = /^\{"day":(\d+),"salt":"([\w-]{43})"\}$/.exec(readFileSync(path, 'utf8'));
+  return parts?.[2] === undefined ? undefined : { day: Number(parts[1]), salt: parts[2] };
 }

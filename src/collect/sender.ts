@@ -21,11 +21,13 @@ export function writeKeyOf(request: IncomingMessage, url: URL): string | undefin
  * it is the last entry of X-Forwarded-For: the one that this proxy wrote; others can be made up.
  */
 export function clientAddress(request: IncomingMessage, trustProxy: boolean): string {
-  const forwarded = request.headers['x-forwarded-for'];
-  const list = Array.isArray(forwarded) ? forwarded.join(',') : forwarded;
-  const last = trustProxy ? list?.split(',').at(-1)?.trim() : undefined;
+  const forwarded = trustProxy ? request.headers['x-forwarded-for'] : undefined;
+  const last = forwarded?.toString().split(',').at(-1)?.trim();
   const address = last || request.socket.remoteAddress || '';
-  return address.replace(/^::ffff:(?=\d+\.)/i, '');
+  return address
+    .replace(/^\[(.+)\](?::\d+)?$/, '$1')
+    .replace(/^([\d.]+):\d+$/, '$1')
+    .replace(/^::ffff:(?=[\d.]+$)/i, '');
 }
 
 /** Browsers name an origin with every POST, and begin their user agent the same way. */

@@ -20,21 +20,21 @@ export const CHANNELS = [
 ] as const;
 export type Channel = (typeof CHANNELS)[number];
 
-/** Names of sites as the part of the host before its ending: `google` of `www.google.co.uk`. */
+/** Names of sites: `google` of `www.google.co.uk`; or with their ending where that is too short. */
 const SEARCH = new Set(
   'google bing yahoo duckduckgo baidu yandex ecosia qwant startpage naver seznam brave'.split(' '),
 );
 const SOCIAL = new Set(
-  'facebook instagram twitter x t linkedin lnkd pinterest reddit youtube youtu tiktok vk bsky threads mastodon whatsapp telegram quora tumblr weibo snapchat discord fb ig'.split(
-    ' ',
-  ),
+  [
+    'facebook instagram twitter linkedin pinterest reddit youtube tiktok bsky threads mastodon',
+    'whatsapp telegram quora tumblr weibo snapchat discord fb ig',
+    'x.com t.co t.me vk.com youtu.be lnkd.in',
+  ].flatMap((names) => names.split(' ')),
 );
 const MAIL = new Set('mail outlook gmail'.split(' '));
 /** `co` of `co.uk`: part of the ending, not a name. */
 const SECOND_LEVEL = new Set('co com net org ac gov edu'.split(' '));
-const PAID = new Set(
-  'cpc ppc paid paidsearch paid_search paid-search sem cpm retargeting'.split(' '),
-);
+const PAID = new Set('cpc ppc paid paidsearch paid_search paid-search sem retargeting'.split(' '));
 const MEDIUMS = new Map<string, Channel>([
   ['email', 'email'],
   ['e-mail', 'email'],
@@ -69,30 +69,33 @@ function channelOf(event: Draft): Channel | undefined {
   if (event.url !== undefined && AD_CLICK.test(event.url)) return 'paid search';
   const from = event.referrer_host;
   if (from === undefined) return event.url === undefined ? undefined : 'direct';
-  if (from === event.host) return 'internal';
-  const site = siteOf(from);
+  if (withoutWww(from) === withoutWww(event.host ?? '')) return 'internal';
   if (isMail(from)) return 'email';
-  if (SEARCH.has(site)) return 'organic search';
-  return SOCIAL.has(site) ? 'organic social' : 'referral';
+  if (SEARCH.has(siteOf(from))) return 'organic search';
+  return isSocial(from) ? 'organic social' : 'referral';
 }
 
-function channelOfCampaign(medium: string | undefined, source: string | undefined): Channel {
-  const site = source === undefined ? '' : siteOf(source);
-  if (medium !== undefined && PAID.has(medium)) {
-    if (SOCIAL.has(site)) return 'paid social';
-    return medium === 'cpm' ? 'display' : 'paid search';
-  }
-  const known = MEDIUMS.get(medium ?? '');
+function channelOfCampaign(medium = '', source = ''): Channel {
+  if (PAID.has(medium)) return isSocial(source) ? 'paid social' : 'paid search';
+  const known = MEDIUMS.get(medium);
   if (known !== undefined) return known;
   if (source === 'newsletter') return 'email';
-  if (SEARCH.has(site)) return 'organic search';
-  return SOCIAL.has(site) ? 'organic social' : 'campaign';
+  if (SEARCH.has(siteOf(source))) return 'organic search';
+  return isSocial(source) ? 'organic social' : 'campaign';
 }
 
 /** `mail.google.com` is read mail, not a search. */
 function isMail(host: string): boolean {
   const parts = host.split('.');
   return parts.length > 2 && MAIL.has(parts[0] ?? '');
+}
+
+function isSocial(host: string): boolean {
+  return SOCIAL.has(siteOf(host)) || SOCIAL.has(withoutWww(host));
+}
+
+function withoutWww(host: string): string {
+  return host.startsWith('www.') ? host.slice(4) : host;
 }
 
 /** `google` of `www.google.co.uk`: what stands before the ending. */
