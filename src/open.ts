@@ -1,0 +1,109 @@
+/**
+ * Opens the log and the store that the settings name: the only file that names a back-end.
+ */
+import { mkdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Clock } from './base/clock.ts';
+import { AppError } from './base/errors.ts';
+import type { Logger } from './base/logger.ts';
+import type { Config } from './config.ts';
+import { type Engine, startEngine } from './engine/start.ts';
+import { realDisk } from './log/disk.ts';
+import { openFileLog } from './log/file.ts';
+import type { Log } from './log/log.ts';
+import { createClickHouseStore } from './store/clickhouse.ts';
+import type { Store } from './store/store.ts';
+
+interface Tools {
+  clock: Clock;
+  logger: Logger;
+  /** Called once when a part fails so that what is on disk is not known: the process must end. */
+  onFatal: (error: Error) => void;
+}
+
+export const DATABASE = 'clickstream';
+
+const MB = 1024 * 1024;
+const HOUR_MS = 3_600_000;
+
+/**
+ * @throws AppError `log_locked`, `log_corrupt`, `data_newer`, `bad_setting`.
+ */
+export async function openLog(config: Config, tools: Tools): Promise<Log> {
+  const { path, parameters } = readAddress(config.CLICKSTREAM_LOG, 'CLICKSTREAM_LOG');
+  const folder = resolve(config.CLICKSTREAM_DATA, path);
+  await mkdir(folder, { recursive: true });
+  return openFileLog({
+    ...tools,
+    folder,
+    partitions: Number(parameters.get('partitions') ?? 1),
+    segmentBytes: config.CLICKSTREAM_LOG_SEGMENT_MB * MB,
+    keepMs: config.CLICKSTREAM_LOG_KEEP_HOURS * HOUR_MS,
+    keepBytes: config.CLICKSTREAM_LOG_KEEP_MB * MB,
+    keepAlwaysMs: HOUR_MS,
+    bytesInFlightMax: 64 * MB,
+    disk: realDisk,
+  });
+}
+
+export interface OpenStore {
+  store: Store;
+  /** The embedded engine, if the store is one. */
+  engine: Engine | undefined;
+}
+
+/**
+ * The store, its schema up to date. An `engine:` store is started first, then used like a server.
+ * @throws AppError `port_in_use`, `data_in_use`, `data_newer`, `engine_failed`, `store_…`.
+ */
+export async function openStore(config: Config, tools: Tools): Promise<OpenStore> {
+  const address = config.CLICKSTREAM_STORE;
+  const engine = address.startsWith('engine:') ? await openEngine(config, tools) : undefined;
+  const server = engine === undefined ? new URL(address) : undefined;
+  const store = createClickHouseStore({
+    ...tools,
+    url: engine?.url ?? `${server?.protocol}//${server?.host}`,
+    user: engine?.owner.name ?? decodeURIComponent(server?.username ?? ''),
+    password: engine?.owner.password ?? decodeURIComponent(server?.password ?? ''),
+    database: server?.pathname.slice(1) || DATABASE,
+  });
+  try {
+    await store.migrate();
+  } catch (error) {
+    await store.close();
+    await engine?.close();
+    throw error;
+  }
+  return { store, engine };
+}
+
+async function openEngine(config: Config, { clock, logger }: Tools): Promise<Engine> {
+  const { path } = readAddress(config.CLICKSTREAM_STORE, 'CLICKSTREAM_STORE');
+  const folder = resolve(config.CLICKSTREAM_DATA, path);
+  await mkdir(folder, { recursive: true });
+  return startEngine({
+    clock,
+    logger,
+    folder,
+    port: config.CLICKSTREAM_ENGINE_PORT,
+    memoryBytesMax: config.CLICKSTREAM_ENGINE_MEMORY_MB * MB,
+    readers: config.CLICKSTREAM_ENGINE_READERS,
+  });
+}
+
+/** `file:log?partitions=2` → its path and parameters. */
+function readAddress(address: string, setting: string) {
+  const [path = '', query = ''] = address.slice(address.indexOf(':') + 1).split('?');
+  const parameters = new URLSearchParams(query);
+  const partitions = parameters.get('partitions') ?? '1';
+  if (path === '' || !/^([1-9]|[1-5]\d|6[0-4])$/.test(partitions)) {
+    throw new AppError(
+      'bad_setting',
+      `${setting} is "${address}"; it takes a folder and ?partitions=1 to 64.`,
+      {
+        field: setting,
+      },
+    );
+  }
+  return { path, parameters };
+}
