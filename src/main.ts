@@ -17,7 +17,9 @@ import { start } from './start.ts';
 const STOP_MS_MAX = 5_000;
 
 const version = (
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  }
 ).version;
 
 const HELP = `Clickstream ${version}: self-hosted, real-time clickstream analytics.
@@ -44,7 +46,7 @@ async function main(): Promise<void> {
   if (values.help) return print(HELP);
   if (values.version) return print(`${version}\n`);
   const config = readConfig(process.env);
-  if (positionals[0] === 'users') return print(await readUsers(config));
+  if (positionals[0] === 'users') return print(readUsers(config));
   if (positionals[0] !== undefined) {
     throw new AppError('bad_setting', `"${positionals[0]}" is not a command; --help lists them.`);
   }
@@ -54,20 +56,21 @@ async function main(): Promise<void> {
     logger.fatal({ err: error }, 'the process ends: what is on disk is checked at the next start');
     process.exit(1);
   };
-  const stopping = new AbortController();
   const system = await start(config, {
     clock: realClock,
     logger,
     onFatal,
     version,
     demo: values.demo ?? false,
-    signal: stopping.signal,
   });
-  print(`\n  Clickstream is running\n\n  dashboard   ${system.url}/\n${values.demo ? `  demo shop   ${system.url}/demo\n` : ''}  send        POST ${system.url}/v1/events\n  stop        Ctrl-C\n\n`);
+  print(
+    `\n  Clickstream is running\n\n  dashboard   ${system.url}/\n${values.demo ? `  demo shop   ${system.url}/demo\n` : ''}  send        POST ${system.url}/v1/events\n  stop        Ctrl-C\n\n`,
+  );
+  let isStopping = false;
   const stop = (signal: NodeJS.Signals): void => {
-    if (stopping.signal.aborted) return;
+    if (isStopping) return;
     logger.info({ signal }, 'stopping');
-    stopping.abort();
+    isStopping = true;
     setTimeout(() => process.exit(1), STOP_MS_MAX).unref();
     system.stop().then(() => process.exit(0), onFatal);
   };

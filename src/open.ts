@@ -8,6 +8,7 @@ import { AppError } from './base/errors.ts';
 import type { Logger } from './base/logger.ts';
 import type { Config } from './config.ts';
 import { type Engine, startEngine } from './engine/start.ts';
+import { readUsers as readEngineUsers } from './engine/users.ts';
 import { realDisk } from './log/disk.ts';
 import { openFileLog } from './log/file.ts';
 import type { Log } from './log/log.ts';
@@ -61,7 +62,6 @@ export async function openStore(config: Config, tools: Tools): Promise<OpenStore
   const engine = address.startsWith('engine:') ? await openEngine(config, tools) : undefined;
   const server = engine === undefined ? new URL(address) : undefined;
   const store = createClickHouseStore({
-    ...tools,
     url: engine?.url ?? `${server?.protocol}//${server?.host}`,
     user: engine?.owner.name ?? decodeURIComponent(server?.username ?? ''),
     password: engine?.owner.password ?? decodeURIComponent(server?.password ?? ''),
@@ -106,4 +106,14 @@ function readAddress(address: string, setting: string) {
     );
   }
   return { path, parameters };
+}
+
+/** Name and password of the engine's users, as text for people. */
+export function readUsers(config: Config): string {
+  const { path } = readAddress(config.CLICKSTREAM_STORE, 'CLICKSTREAM_STORE');
+  const users = readEngineUsers(resolve(config.CLICKSTREAM_DATA, path));
+  const url = `http://127.0.0.1:${config.CLICKSTREAM_ENGINE_PORT}`;
+  return `${url}, database ${DATABASE}\n${[users.reader, users.owner]
+    .map(({ name, password }) => `${name.padEnd(12)} ${password}`)
+    .join('\n')}\n`;
 }

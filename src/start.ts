@@ -1,33 +1,35 @@
 /**
  * Puts the stages together in the order of an event's path, and takes them down in that order:
- * first no new events, then what waits is processed, then the store and the log are closed.
+ * first no new events, then what waits is stored, then the store and the log are closed.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
+import type { Server } from 'node:http';
 import { join, resolve } from 'node:path';
 import type { Clock } from './base/clock.ts';
 import { AppError } from './base/errors.ts';
 import { createHttpServer, type Route } from './base/http.ts';
 import type { Logger } from './base/logger.ts';
-import { createMetrics } from './base/metrics.ts';
+import { createMetrics, type Metrics } from './base/metrics.ts';
 import { collectRoutes } from './collect/http.ts';
 import { HTTP_LIMITS } from './collect/limits.ts';
-import { type Config, type Role, isLoopback } from './config.ts';
+import { type Config, isLoopback } from './config.ts';
 import { demoRoutes } from './demo/routes.ts';
-import { startTraffic } from './demo/traffic.ts';
+import { fillHistory, sendLive } from './demo/traffic.ts';
 import { healthRoutes } from './health.ts';
 import type { Log } from './log/log.ts';
-import { type OpenStore, openLog, openStore } from './open.ts';
+import { openLog, openStore } from './open.ts';
 import { createProcessor, type Processor } from './process/process.ts';
 import { queryRoutes } from './query/http.ts';
 import { createLive } from './query/live.ts';
 import { createQuestions } from './query/run.ts';
+import type { Store } from './store/store.ts';
 
 export interface StartOptions {
   clock: Clock;
   logger: Logger;
+  /** A part failed so that the process must end; the next start checks what is on disk. */
   onFatal: (error: Error) => void;
   version: string;
   /** Send events of the synthetic shop: some days of history into an empty store, then live. */
@@ -43,33 +45,282 @@ export interface System {
 
 /** How long a stop waits for the processor to store what waits on the log. */
 const DRAIN_MS_MAX = 2_000;
+const DASHBOARD = join(import.meta.dirname, '..', 'dist', 'dashboard');
 
 /** How long the self-check's event may take from the collector to the store. */
 const SELF_CHECK_MS_MAX = 10_000;
-const SELF_PROJECT = 'self-check';
+const SELF_CHECK_PROJECT = 'self-check';
+
+const DEMO_DAYS = 14;
+const DEMO_EVENTS = 60_000;
+const DEMO_EVENTS_PER_SECOND = 20;
+
+/** What was opened so far, with how it is closed: in the opposite order, also after a failed start. */
+type Closers = (() => Promise<void>)[];
 
 /**
  * @throws AppError with what is wrong and what to do: a port or a data folder in use, a data folder
  *   of a newer version, an engine that does not start, a self-check that fails.
  */
 export async function start(config: Config, options: StartOptions): Promise<System> {
-  const data = resolve(config.CLICKSTREAM_DATA);
-  await mkdir(data, { recursive: true });
-  const parts: Part[] = [];
+  const closers: Closers = [];
+  const stop = async (): Promise<void> => {
+    for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close();
+  };
   try {
-    return await startParts(config, options, parts);
+    return { url: await startParts(config, options, closers), stop };
   } catch (error) {
-    await stopParts(parts);
+    await stop();
     throw error;
   }
 }
 
-/** Something that was started and how it is stopped; stopped in the opposite order. */
-interface Part {
-  name: string;
-  stop(): Promise<void> | void;
+async function startParts(
+  config: Config,
+  options: StartOptions,
+  closers: Closers,
+): Promise<string> {
+  const { clock, logger } = options;
+  const roles = config.CLICKSTREAM_ROLES;
+  const data = resolve(config.CLICKSTREAM_DATA);
+  await mkdir(data, { recursive: true });
+  const metrics = createMetrics();
+  const keys = new Map(config.CLICKSTREAM_KEYS);
+  const selfKey = randomBytes(18).toString('base64url');
+  keys.set(selfKey, SELF_CHECK_PROJECT);
+
+  // The log first: its lock is the data folder's, so a second process ends here.
+  const needsLog = roles.includes('collect') || roles.includes('process');
+  const log = needsLog ? await openLog(config, options) : undefined;
+  if (log !== undefined) closers.push(() => log.close());
+
+  const needsStore = roles.includes('process') || roles.includes('query');
+  const store = needsStore ? await openTheStore(config, options, closers) : undefined;
+
+  let processor: Processor | undefined;
+  if (log !== undefined && store !== undefined && roles.includes('process')) {
+    processor = startProcessor({ config, options, metrics, log, store, closers });
+  }
+
+  const stopping = new AbortController();
+  let selfCheck = 'the self-check has not run yet';
+  const routes: Route[] = healthRoutes({
+    metrics,
+    version: options.version,
+    async notReady() {
+      const waiting: Record<string, string> = {};
+      if (selfCheck !== '') waiting.self_check = selfCheck;
+      if (store !== undefined && !(await store.ping())) waiting.store = 'the store does not answer';
+      return waiting;
+    },
+  });
+  if (log !== undefined && roles.includes('collect')) {
+    const trustProxy = config.CLICKSTREAM_TRUST_PROXY === 'yes';
+    routes.push(...collectRoutes({ log, keys, clock, metrics, dataFolder: data, trustProxy }));
+    routes.push(...demoRoutes());
+  }
+  let port = config.CLICKSTREAM_PORT;
+  if (store !== undefined && roles.includes('query')) {
+    const questions = createQuestions({ store, clock, freshness: processor });
+    const live = createLive({ store, clock, logger, freshness: processor });
+    const isOurHost = (host: string): boolean =>
+      ['127.0.0.1', 'localhost', '[::1]', config.CLICKSTREAM_HOST].some(
+        (name) => host === `${name}:${port}` || (port === 80 && host === name),
+      ) || !isLoopback(config.CLICKSTREAM_HOST);
+    routes.push(
+      ...queryRoutes({
+        questions,
+        live,
+        clock,
+        metrics,
+        login: config.CLICKSTREAM_LOGIN,
+        isOurHost,
+        dashboard: DASHBOARD,
+        stopping: stopping.signal,
+      }),
+    );
+  }
+  if (log !== undefined) logGauges(metrics, log, clock);
+
+  const server = createHttpServer(routes, HTTP_LIMITS, logger);
+  port = await listen(server, config);
+  closers.push(() => closeServer(server, stopping));
+  const host = config.CLICKSTREAM_HOST.includes(':')
+    ? `[${config.CLICKSTREAM_HOST}]`
+    : config.CLICKSTREAM_HOST;
+  const url = `http://${host}:${port}`;
+
+  if (store !== undefined && roles.length === 3) await checkSelf(url, selfKey, store, clock);
+  selfCheck = '';
+  if (options.demo) closers.push(startDemo(url, config, options, store));
+  return url;
 }
 
-async function stopParts(parts: Part[]): Promise<void> {
-  for (let part = parts.pop(); part !== undefined; part = parts.pop()) await part.stop();
+async function openTheStore(
+  config: Config,
+  options: StartOptions,
+  closers: Closers,
+): Promise<Store> {
+  const { store, engine } = await openStore(config, options);
+  if (engine !== undefined) closers.push(() => engine.close());
+  closers.push(() => store.close());
+  return store;
+}
+
+interface ProcessorParts {
+  config: Config;
+  options: StartOptions;
+  metrics: Metrics;
+  log: Log;
+  store: Store;
+  closers: Closers;
+}
+
+function startProcessor({
+  config,
+  options,
+  metrics,
+  log,
+  store,
+  closers,
+}: ProcessorParts): Processor {
+  const processor = createProcessor({
+    log,
+    store,
+    clock: options.clock,
+    logger: options.logger,
+    metrics,
+    batchRowsMax: config.CLICKSTREAM_BATCH_ROWS,
+    batchBytesMax: config.CLICKSTREAM_BATCH_BYTES,
+    batchIntervalMs: config.CLICKSTREAM_BATCH_MS,
+    window: {
+      windowMs: config.CLICKSTREAM_WINDOW_HOURS * 3_600_000,
+      idsMax: config.CLICKSTREAM_WINDOW_IDS,
+      filterIdsMax: config.CLICKSTREAM_WINDOW_IDS,
+      filtersMax: 8,
+    },
+  });
+  const ended = new AbortController();
+  const running = processor.run(ended.signal).catch(options.onFatal);
+  closers.push(async () => {
+    const startedMs = options.clock.elapsed();
+    const waits = () => log.stats().oldestWaitingMs.some((ms) => ms !== undefined);
+    while (waits() && options.clock.elapsed() - startedMs < DRAIN_MS_MAX)
+      await options.clock.sleep(20);
+    ended.abort();
+    await running;
+  });
+  return processor;
+}
+
+function logGauges(metrics: Metrics, log: Log, clock: Clock): void {
+  const perPartition = (numbers: readonly number[]) =>
+    numbers.map((number, partition) => [{ partition: String(partition) }, number] as const);
+  metrics.gauge('clickstream_log_end', 'Records ever appended, by partition.', () =>
+    perPartition(log.stats().ends),
+  );
+  metrics.gauge('clickstream_log_committed', 'Records processed, by partition.', () =>
+    perPartition(log.stats().committed),
+  );
+  metrics.gauge(
+    'clickstream_log_bytes',
+    'Bytes of the log on disk.',
+    () => log.stats().bytesOnDisk,
+  );
+  metrics.gauge('clickstream_behind_seconds', 'Age of the oldest record that waits.', () => {
+    const nowMs = clock.now();
+    const waiting = log.stats().oldestWaitingMs.filter((ms) => ms !== undefined);
+    return Math.max(0, nowMs - Math.min(nowMs, ...waiting)) / 1000;
+  });
+}
+
+async function listen(server: Server, config: Config): Promise<number> {
+  server.listen(config.CLICKSTREAM_PORT, config.CLICKSTREAM_HOST);
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const where = `${config.CLICKSTREAM_HOST}:${config.CLICKSTREAM_PORT}`;
+    if (code === 'EADDRINUSE') {
+      throw new AppError(
+        'port_in_use',
+        `Another program listens on ${where}; set CLICKSTREAM_PORT to another port.`,
+      );
+    }
+    throw new AppError(
+      'bad_setting',
+      `It cannot listen on ${where} (${code}); set CLICKSTREAM_HOST to an address of this machine.`,
+    );
+  }
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : config.CLICKSTREAM_PORT;
+}
+
+async function closeServer(server: Server, stopping: AbortController): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  stopping.abort();
+  server.closeIdleConnections();
+  // Requests that are being answered get a moment; one that is slower is cut and will be repeated.
+  const timer = setTimeout(() => server.closeAllConnections(), 1_000);
+  await closed;
+  clearTimeout(timer);
+}
+
+/** Sends an event through the whole path and reads it back. */
+async function checkSelf(url: string, key: string, store: Store, clock: Clock): Promise<void> {
+  const event_id = randomUUID();
+  const startedMs = clock.elapsed();
+  const response = await fetch(`${url}/v1/events`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}` },
+    body: JSON.stringify({ event_name: 'self_check', event_id }),
+  });
+  const answer = await response.text();
+  if (response.status !== 202)
+    throw new AppError('self_check_failed', `The collector answered ${response.status}: ${answer}`);
+  while (clock.elapsed() - startedMs < SELF_CHECK_MS_MAX) {
+    const found = await store.select<{ found: number }>(
+      `SELECT count() AS found FROM events
+       WHERE project_id = {project:String} AND event_name = 'self_check' AND event_id = {event_id:String}`,
+      { project: SELF_CHECK_PROJECT, event_id },
+    );
+    if (found[0]?.found === 1) return;
+    await clock.sleep(10);
+  }
+  throw new AppError(
+    'self_check_failed',
+    `The event of the self-check was accepted but is not in the store after ${SELF_CHECK_MS_MAX} ms.`,
+  );
+}
+
+/** The synthetic shop; returns how it is stopped. */
+function startDemo(
+  url: string,
+  config: Config,
+  options: StartOptions,
+  store: Store | undefined,
+): () => Promise<void> {
+  const ended = new AbortController();
+  const [key = '', project = ''] = [...config.CLICKSTREAM_KEYS][0] ?? [];
+  const traffic = { url, key, clock: options.clock, logger: options.logger, signal: ended.signal };
+  const run = async (): Promise<void> => {
+    const live = sendLive(traffic, DEMO_EVENTS_PER_SECOND);
+    const rows = await store?.select<{ events: number }>(
+      'SELECT count() AS events FROM events WHERE project_id = {project:String}',
+      { project },
+    );
+    if ((rows?.[0]?.events ?? 0) < DEMO_EVENTS / 2) {
+      const taken = await fillHistory(traffic, DEMO_DAYS, DEMO_EVENTS);
+      options.logger.info({ days: DEMO_DAYS, events: taken }, 'the demo shop has a history now');
+    }
+    await live;
+  };
+  const running = run().catch((error: unknown) => {
+    if (!ended.signal.aborted) options.logger.error({ err: error }, 'the demo shop ended');
+  });
+  return async () => {
+    ended.abort();
+    await running;
+  };
 }

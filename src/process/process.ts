@@ -37,6 +37,8 @@ export interface Processor {
   run(signal: AbortSignal): Promise<void>;
   /** Every record received before this time (ms since 1970) is in the store. */
   storedUntilMs(): number;
+  /** Batches stored since the start. */
+  batches(): number;
 }
 
 /** A batch as it stands in the note of the log's committed offset: `offset` is its `from`. */
@@ -54,7 +56,12 @@ const READ_WAIT_MS = 1_000;
 
 export function createProcessor(options: ProcessorOptions): Processor {
   const { log, clock } = options;
+  let batches = 0;
+  const onBatch = (): void => {
+    batches++;
+  };
   return {
+    batches: () => batches,
     async run(signal) {
       const logId = await untilStoreAnswers(options, signal, () =>
         registerLog(options.store, log.id),
@@ -71,7 +78,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
         [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
       );
       const partitions = Array.from({ length: log.partitions }, (_, partition) =>
-        runPartition({ ...options, partition, logId, signal, countRow, insertSeconds }),
+        runPartition({ ...options, partition, logId, signal, countRow, insertSeconds, onBatch }),
       );
       await Promise.all(partitions);
     },
@@ -88,6 +95,7 @@ interface Partition extends ProcessorOptions {
   signal: AbortSignal;
   countRow: (by: number, labels: Readonly<Record<string, string>>) => void;
   insertSeconds: (value: number) => void;
+  onBatch: () => void;
 }
 
 async function runPartition(p: Partition): Promise<void> {
@@ -120,6 +128,7 @@ async function runPartition(p: Partition): Promise<void> {
     if (!(await finishBatch(p, window, batch, intent, 'insert first'))) return;
     await log.commit(partition, intent.to, note);
     offset = intent.to;
+    p.onBatch();
     await clock.sleep(p.batchIntervalMs - (clock.elapsed() - startedMs), signal);
   }
 }

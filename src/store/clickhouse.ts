@@ -99,7 +99,13 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
       open.clear();
     },
 
-    async select<Row>(
+    select: async <Row>(
+      sql: string,
+      params?: Readonly<Record<string, Value>>,
+      more?: SelectOptions,
+    ) => (await store.query<Row>(sql, params, more)).rows,
+
+    async query<Row>(
       sql: string,
       params: Readonly<Record<string, Value>> = {},
       more: SelectOptions = {},
@@ -109,11 +115,12 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
         const result = await client.query({
           query: sql,
           query_params: params,
-          format: 'JSONEachRow',
+          format: 'JSON',
           clickhouse_settings: { max_execution_time: Math.ceil(timeoutMs / 1000) },
           ...(more.signal === undefined ? {} : { abort_signal: more.signal }),
         });
-        return await result.json<Row>();
+        const { meta, data } = await result.json<Row>();
+        return { columns: meta ?? [], rows: data };
       } catch (error) {
         throw sortError(error);
       }

@@ -31,6 +31,13 @@ export interface Store {
     options?: SelectOptions,
   ): Promise<Row[]>;
 
+  /** As `select`, with the names and ClickHouse types of the columns. */
+  query<Row>(
+    sql: string,
+    params?: Readonly<Record<string, Value>>,
+    options?: SelectOptions,
+  ): Promise<{ columns: { name: string; type: string }[]; rows: Row[] }>;
+
   /** True when the store answers. */
   ping(): Promise<boolean>;
 
