@@ -2,6 +2,7 @@
  * Puts host, path and campaign from `url`, and the host of `referrer`.
  */
 import { FIELDS, type Kind } from '../../event/event.ts';
+import type { Draft } from '../../event/parse.ts';
 import { CACHE_ENTRIES_MAX, CACHE_KEY_CHARS_MAX } from '../limits.ts';
 import { remember } from '../recent.ts';
 import type { Step } from '../steps.ts';
@@ -9,16 +10,14 @@ import type { Step } from '../steps.ts';
 const CAMPAIGN = ['utm_source', 'utm_medium', 'utm_campaign', 'utm_term', 'utm_content'] as const;
 
 type Part = 'host' | 'path' | (typeof CAMPAIGN)[number];
-type Parts = readonly (readonly [Part, string])[];
+type Parts = { [part in Part]?: string };
 
 export function putUrlParts(): Step {
   const limits = { entriesMax: CACHE_ENTRIES_MAX, keyCharsMax: CACHE_KEY_CHARS_MAX };
   const partsOf = remember(readUrl, limits);
   const hostOf = remember((url) => hostname(URL.parse(url)), limits);
   return () => (event) => {
-    if (event.url !== undefined) {
-      for (const [field, value] of partsOf(event.url)) event[field] ??= value;
-    }
+    if (event.url !== undefined) put(partsOf(event.url), event);
     if (event.referrer !== undefined && event.referrer_host === undefined) {
       const host = hostOf(event.referrer);
       if (host !== '') event.referrer_host = host;
@@ -27,19 +26,31 @@ export function putUrlParts(): Step {
   };
 }
 
+/** Written out: under computed names the event becomes a slow object, for all that follows. */
+function put(parts: Parts, event: Draft): void {
+  if (parts.host !== undefined) event.host ??= parts.host;
+  if (parts.path !== undefined) event.path ??= parts.path;
+  if (parts.utm_source !== undefined) event.utm_source ??= parts.utm_source;
+  if (parts.utm_medium !== undefined) event.utm_medium ??= parts.utm_medium;
+  if (parts.utm_campaign !== undefined) event.utm_campaign ??= parts.utm_campaign;
+  if (parts.utm_term !== undefined) event.utm_term ??= parts.utm_term;
+  if (parts.utm_content !== undefined) event.utm_content ??= parts.utm_content;
+}
+
 /** `/shop?utm_source=x` is read as well: it has a path and a campaign, and no host. */
 function readUrl(text: string): Parts {
-  const parts: [Part, string][] = [];
-  const put = (field: Part, value: string) => {
-    if (value !== '') parts.push([field, cut(value, FIELDS[field].kind)]);
+  const parts: Parts = {};
+  const keep = (field: Part, value: string) => {
+    const kept = cut(value, FIELDS[field].kind);
+    if (kept !== '') parts[field] = kept;
   };
   const absolute = URL.parse(text);
   const url = absolute ?? URL.parse(text, 'http://none.invalid');
   if (url === null) return parts;
-  put('host', hostname(absolute));
-  if (url.pathname.startsWith('/')) put('path', url.pathname);
+  keep('host', hostname(absolute));
+  if (url.pathname.startsWith('/')) keep('path', url.pathname);
   if (url.search.includes('utm_')) {
-    for (const field of CAMPAIGN) put(field, url.searchParams.get(field) ?? '');
+    for (const field of CAMPAIGN) keep(field, url.searchParams.get(field) ?? '');
   }
   return parts;
 }
