@@ -4,7 +4,6 @@
  * by which recovery knows what must be there.
  */
 import { crc32c } from '@node-rs/crc32';
-import { check } from '../base/check.ts';
 import { AppError } from '../base/errors.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { NOTE_BYTES_MAX } from './log.ts';
@@ -27,15 +26,21 @@ export interface CommitFile {
 }
 
 /**
- * The caller makes the file's name durable (`syncFolder`).
- * @throws AppError `log_corrupt` when both slots are damaged.
+ * Makes the file if it is not there; the caller makes its name durable (`syncFolder`) before the
+ * first segment, and says whether there is one.
+ * @throws AppError `log_corrupt` when both slots are damaged, or the file is cut short.
  */
-export async function openCommitFile(disk: Disk, path: string, seed: number): Promise<CommitFile> {
+export async function openCommitFile(
+  disk: Disk,
+  path: string,
+  { seed, hasSegments }: { seed: number; hasSegments: boolean },
+): Promise<CommitFile> {
   const file = await disk.open(path, 'create');
   try {
     const buffer = Buffer.alloc(2 * SLOT_BYTES);
     if ((await file.read(buffer, 0)) < buffer.length) {
-      // New, or a crash came before its zeros were durable, so before any commit.
+      if (hasSegments) throw new AppError('log_corrupt', `${path} is damaged: it is too short.`);
+      // New, or a crash came before its zeros were durable.
       buffer.fill(0);
       await file.write(buffer, 0);
     }
@@ -78,7 +83,6 @@ function usedBy(file: DiskFile, newest: Slot, seed: number): CommitFile {
 
 async function writeSlot(file: DiskFile, slot: Slot, seed: number): Promise<void> {
   const note = Buffer.from(slot.note);
-  check(note.length <= NOTE_BYTES_MAX, `a note has at most ${NOTE_BYTES_MAX} bytes`);
   const buffer = Buffer.alloc(HEADER_BYTES + note.length);
   buffer.writeUInt32LE(note.length, 4);
   buffer.writeDoubleLE(slot.sequence, 8);

@@ -46,17 +46,49 @@ export interface FileLogOptions {
 const RETRY_AFTER_S = 2;
 const TRIM_EVERY_MS = 60_000;
 
-/** One append that has not ended: waiting for room, or for its flushes. */
-interface Append extends Call {
-  records: readonly NewRecord[];
-  shares: Share[];
-  bytes: number;
-  reject: (error: Error) => void;
-}
-
 interface Share {
   partition: Partition;
-  records: NewRecord[];
+  records: readonly NewRecord[];
+}
+
+/** An append that has not ended: it waits for room, or for its flushes. */
+class Append implements Call {
+  groupsLeft = 0;
+  readonly promise: Promise<Position[]>;
+  readonly bytes: number;
+  /** Where the records go; empty once they are placed. */
+  shares: Share[];
+  records: readonly NewRecord[];
+  readonly positions: Position[] = [];
+  readonly #resolve: (positions: Position[]) => void;
+  readonly #reject: (error: Error) => void;
+  readonly #onEnd: (append: Append) => void;
+
+  constructor(
+    records: readonly NewRecord[],
+    shares: Share[],
+    bytes: number,
+    onEnd: (append: Append) => void,
+  ) {
+    const { promise, resolve, reject } = Promise.withResolvers<Position[]>();
+    this.records = records;
+    this.shares = shares;
+    this.bytes = bytes;
+    this.promise = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#onEnd = onEnd;
+  }
+
+  succeed(): void {
+    this.#onEnd(this);
+    this.#resolve(this.positions);
+  }
+
+  fail(error: Error): void {
+    this.#onEnd(this);
+    this.#reject(error);
+  }
 }
 
 /**
@@ -87,7 +119,8 @@ class FileLog implements Log {
   readonly #trimStop = new AbortController();
   /** Appends that wait for room, in order. */
   #waiting: Append[] = [];
-  readonly #running = new Set<Append>();
+  /** Appends that have not ended. */
+  #running = 0;
   #bytesInFlight = 0;
   #onIdle: (() => void) | undefined;
 
@@ -104,6 +137,7 @@ class FileLog implements Log {
     });
     this.id = id;
     this.#partitions = partitions;
+    for (const partition of partitions) partition.reserve();
     this.#trimNowAndThen();
   }
 
@@ -121,32 +155,17 @@ class FileLog implements Log {
     if (this.#bytesInFlight + bytes > this.#options.bytesInFlightMax) {
       throw fullError('More is waiting to be written than the log takes at once.');
     }
-    const { promise, resolve, reject } = Promise.withResolvers<Position[]>();
-    const append: Append = {
-      records,
-      shares: this.#share(records),
-      bytes,
-      positions: [],
-      groupsLeft: 0,
-      settle: () => {
-        this.#end(append);
-        resolve(append.positions);
-      },
-      reject: (error) => {
-        this.#end(append);
-        reject(error);
-      },
-    };
+    const append = new Append(records, this.#share(records), bytes, this.#onEnd);
     // Refused before anything is changed.
     const isAdmissible = this.#waiting.length === 0 && hasRoom(append);
     if (!isAdmissible && append.shares.some(({ partition }) => partition.isWithoutRoom)) {
       throw noRoomError();
     }
-    this.#running.add(append);
+    this.#running += 1;
     this.#bytesInFlight += bytes;
     if (isAdmissible) this.#place(append);
     else this.#waiting.push(append);
-    return promise;
+    return append.promise;
   }
 
   /** The bytes on disk, at most. */
@@ -162,7 +181,9 @@ class FileLog implements Log {
   }
 
   #share(records: readonly NewRecord[]): Share[] {
-    const shares = new Map<number, Share>();
+    const [only] = this.#partitions;
+    if (this.partitions === 1 && only !== undefined) return [{ partition: only, records }];
+    const shares = new Map<number, { partition: Partition; records: NewRecord[] }>();
     for (const record of records) {
       const number = partitionOf(record.key, this.partitions);
       const partition = this.#partitions[number];
@@ -181,13 +202,15 @@ class FileLog implements Log {
       check(partition !== undefined, 'a key has a partition');
       append.positions.push({ partition: number, offset: partition.place(record, append) });
     }
+    append.shares = [];
+    append.records = [];
   }
 
-  #end(append: Append): void {
-    this.#running.delete(append);
-    this.#bytesInFlight -= append.bytes;
-    if (this.#running.size === 0) this.#onIdle?.();
-  }
+  readonly #onEnd = ({ bytes }: Append): void => {
+    this.#running -= 1;
+    this.#bytesInFlight -= bytes;
+    if (this.#running === 0) this.#onIdle?.();
+  };
 
   /** In the order they came, so that a large one is not overtaken for ever. */
   #admitWaiting(): void {
@@ -199,7 +222,7 @@ class FileLog implements Log {
         this.#place(append);
       } else if (append.shares.some(({ partition }) => partition.isWithoutRoom)) {
         this.#waiting.shift();
-        append.reject(noRoomError());
+        append.fail(noRoomError());
       } else return;
     }
   }
@@ -243,7 +266,7 @@ class FileLog implements Log {
   }
 
   async #close(): Promise<void> {
-    if (this.#running.size > 0) {
+    if (this.#running > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#onIdle = resolve;
       await promise;
@@ -283,9 +306,8 @@ class FileLog implements Log {
     const { folder, onFatal } = this.#options;
     const failure = new AppError('log_failed', `The log in ${folder} failed: ${what}.`, { cause });
     this.#failure = failure;
-    this.#waiting = [];
-    for (const append of this.#running) append.reject(failure);
-    for (const partition of this.#partitions) partition.bell.ring();
+    for (const append of this.#waiting.splice(0)) append.fail(failure);
+    for (const partition of this.#partitions) partition.fail(failure);
     onFatal(failure);
   }
 }

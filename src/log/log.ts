@@ -62,9 +62,9 @@ export interface Log {
 
   /**
    * Resolves, with one position per record in order, when every record is durable. All records of
-   * one call and one partition are consecutive.
+   * one call and one partition are consecutive. The bytes must not change until then.
    * @throws AppError `log_full` at once, with nothing appended, when the log or its disk cannot
-   *   take the records now; the sender may retry.
+   *   take the records now; the sender may retry. `too_large` when it never could.
    */
   append(records: readonly NewRecord[]): Promise<Position[]>;
 

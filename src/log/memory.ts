@@ -52,6 +52,9 @@ export function createMemoryLog(options: MemoryLogOptions): Log {
   }
 
   function makeRoom(bytes: number): void {
+    if (bytes > bytesMax) {
+      throw new AppError('too_large', `The log takes ${bytesMax} bytes at once, not ${bytes}.`);
+    }
     for (const partition of bytesHeld + bytes > bytesMax ? partitions : []) {
       const dropped = partition.records.splice(0, partition.committed.offset - partition.first);
       partition.first += dropped.length;

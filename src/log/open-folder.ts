@@ -9,7 +9,7 @@ import type { Disk, DiskFile, Lock } from './disk.ts';
 import type { FileLogOptions } from './file.ts';
 import { readSegmentHeader, SEGMENT_HEADER_BYTES, seedOf } from './format.ts';
 import { Partition, type PartitionOptions, segmentPath } from './partition.ts';
-import { damaged, findTail, inspectRest, zeroTornBytes } from './recovery.ts';
+import { damaged, findTail, inspectRest, type Tail, zeroTornBytes } from './recovery.ts';
 import { groupEnd, Segment } from './segment.ts';
 
 const VERSION = 1;
@@ -129,17 +129,29 @@ async function openPartition(names: string[], options: PartitionOptions): Promis
   if (files.length > 0 && !names.includes(`${number}.commit`)) {
     throw new AppError('log_corrupt', `${commitPath} is missing, but its segments are there.`);
   }
-  const commits = await openCommitFile(disk, commitPath, seed);
+  const commits = await openCommitFile(disk, commitPath, { seed, hasSegments: files.length > 0 });
   const segments: Segment[] = [];
   try {
     await disk.syncFolder(folder);
     for (const segment of files) if (await readBegin(segment, options)) segments.push(segment);
-    const end = await recoverEnd(segments, options);
-    await dropUnused(files.slice(segments.length), end, options);
-    checkRange(segments, end, commits, options);
+    const unused = files.slice(segments.length);
+    // First look at everything, then change something: a refused folder is left as it was.
+    const last = segments.at(-1);
+    const tail = await last?.use((file) => findTail(last, file, seed));
+    const end = tail?.end ?? 0;
+    for (const segment of unused) {
+      const { offsetMax } = await segment.use((file) => inspectRest(file, 0, seed));
+      if (offsetMax > end) throw damaged(segment.path, 0, end);
+    }
+    checkRange(segments, tail, commits, options);
+    if (last !== undefined && tail !== undefined) await repair(last, tail, options);
+    // Deleted, so that the next ones are sure to be all zeros.
+    for (const segment of unused.reverse()) {
+      await disk.remove(segment.path);
+      await disk.syncFolder(folder);
+    }
     const partition = new Partition(options, { segments, commits, end });
     await partition.findOldestWaiting();
-    partition.reserve();
     return partition;
   } catch (error) {
     await segments.at(-1)?.release();
@@ -187,16 +199,28 @@ async function readBegin(segment: Segment, options: PartitionOptions): Promise<b
   });
 }
 
-/** Cuts a torn tail off, and makes what is left durable. Answers where the records end. */
-async function recoverEnd(
+/** What must be there by the commit file, must be there. */
+function checkRange(
   segments: Segment[],
-  { seed, logger }: PartitionOptions,
-): Promise<number> {
-  const last = segments.at(-1);
-  if (last === undefined) return 0;
+  tail: Tail | undefined,
+  { state }: CommitFile,
+  { folder, number }: PartitionOptions,
+): void {
+  const end = tail?.end ?? 0;
+  if (end < state.durableEnd || end < state.offset) {
+    const path = segments.at(-1)?.path ?? segmentPath(folder, number, 1);
+    throw damaged(path, tail?.position ?? 0, end);
+  }
+  const [first] = segments;
+  if (first !== undefined && first.base > state.offset) {
+    throw damaged(first.path, 0, state.offset);
+  }
+}
+
+/** Cuts a torn tail off, makes what is left durable, and holds the segment open for appends. */
+async function repair(last: Segment, tail: Tail, { logger }: PartitionOptions): Promise<void> {
   await last.hold();
-  return last.use(async (file) => {
-    const tail = await findTail(last, file, seed);
+  await last.use(async (file) => {
     if (tail.dirtyEnd > tail.position) {
       logger.warn(
         { path: last.path, at: tail.position, bytes: tail.dirtyEnd - tail.position },
@@ -212,36 +236,9 @@ async function recoverEnd(
       await file.write(bytes, group.position);
     }
     await file.fdatasync();
-    last.placedBytes = tail.position;
-    last.durableBytes = tail.position;
-    return tail.end;
   });
-}
-
-/** Deletes segments that were reserved but never used; new ones are sure to be all zeros. */
-async function dropUnused(unused: Segment[], end: number, options: PartitionOptions) {
-  for (const segment of unused.reverse()) {
-    const { offsetMax } = await segment.use((file) => inspectRest(file, 0, options.seed));
-    if (offsetMax > end) throw damaged(segment.path, 0, end);
-    await options.disk.remove(segment.path);
-    await options.disk.syncFolder(options.folder);
-  }
-}
-
-function checkRange(
-  segments: Segment[],
-  end: number,
-  { state }: CommitFile,
-  { folder, number }: PartitionOptions,
-): void {
-  const last = segments.at(-1);
-  if (end < state.durableEnd || end < state.offset) {
-    throw damaged(last?.path ?? segmentPath(folder, number, 1), last?.placedBytes ?? 0, end);
-  }
-  const first = segments[0];
-  if (first !== undefined && first.base > state.offset) {
-    throw damaged(first.path, 0, state.offset);
-  }
+  last.placedBytes = tail.position;
+  last.durableBytes = tail.position;
 }
 
 async function readWhole(disk: Disk, path: string): Promise<Buffer> {

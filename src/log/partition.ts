@@ -23,7 +23,13 @@ import {
   writeRecord,
   writeSegmentHeader,
 } from './format.ts';
-import type { Committed, LogRecord, NewRecord, Position, ReadLimits } from './log.ts';
+import {
+  type Committed,
+  type LogRecord,
+  type NewRecord,
+  NOTE_BYTES_MAX,
+  type ReadLimits,
+} from './log.ts';
 import { createReader, type Reader } from './reader.ts';
 import { Segment } from './segment.ts';
 
@@ -64,9 +70,9 @@ export interface Recovered {
 
 /** A running append; settled when all groups that hold its records are durable. */
 export interface Call {
-  positions: Position[];
   groupsLeft: number;
-  settle: () => void;
+  succeed(): void;
+  fail(error: Error): void;
 }
 
 interface FillingGroup {
@@ -237,10 +243,11 @@ export class Partition {
     // One turn of the event loop, so that all requests that are already there share the flush.
     await nextTurn();
     for (;;) {
-      const group = this.#groups.shift();
+      const [group] = this.#groups;
       if (group === undefined) break;
       if (this.#filling === group) this.#filling = undefined;
       await this.#flush(group);
+      this.#groups.shift();
       await nextTurn();
     }
     this.#isFlushing = false;
@@ -267,9 +274,10 @@ export class Partition {
     segment.note({ offset: firstOffset, position: group.position + headerAt });
     if (this.#commits.state.offset === this.end) this.oldestWaitingMs = group.firstTimeMs;
     this.end = firstOffset + group.records;
-    for (const call of group.calls) {
+    // Taken out of the group, so that old objects do not keep young ones alive.
+    for (const call of group.calls.splice(0)) {
       call.groupsLeft -= 1;
-      if (call.groupsLeft === 0) call.settle();
+      if (call.groupsLeft === 0) call.succeed();
     }
     this.bell.ring();
     if (buffer.length === GROUP_BYTES_MAX + SEGMENT_HEADER_BYTES) {
@@ -369,10 +377,11 @@ export class Partition {
     );
   }
 
-  commit(offset: number, note: string): Promise<void> {
+  async commit(offset: number, note: string): Promise<void> {
+    check(Buffer.byteLength(note) <= NOTE_BYTES_MAX, `a note has at most ${NOTE_BYTES_MAX} bytes`);
     const done = this.#committing.then(() => this.#commit(offset, note));
     this.#committing = done.catch(() => undefined);
-    return done;
+    await done;
   }
 
   async #commit(offset: number, note: string): Promise<void> {
@@ -432,6 +441,13 @@ export class Partition {
       return next !== undefined && isDone(next) ? sum + reservedBytes : sum;
     }, 0);
     return ageMs >= keepMs || doneBytes > keepBytes;
+  }
+
+  /** Rejects what runs and wakes who waits. */
+  fail(error: Error): void {
+    const calls = new Set(this.#groups.flatMap((group) => group.calls.splice(0)));
+    for (const call of calls) call.fail(error);
+    this.bell.ring();
   }
 
   /** Ends background work and closes the files. Appends have ended, or the log has failed. */

@@ -73,6 +73,7 @@ export function createReader(segments: readonly Segment[], seed: number): Reader
             segment.note(group);
             place = { offset: group.offset + group.header.records, position: groupEnd(group) };
             takeRecords(group, segment, found, seed);
+            if (found.records.length >= limits.recordsMax) found.isFull = true;
             const readOn = from + found.records.length;
             if (readOn >= group.offset) {
               remember(readOn, segment, readOn < place.offset ? group : place);
@@ -99,19 +100,19 @@ function takeRecords(group: Group, segment: Segment, found: Found, seed: number)
   const { body, header } = group;
   const { records, limits } = found;
   let at = 0;
+  const damagedRecord = (offset: number) =>
+    damaged(segment.path, groupEnd(group) - body.length + at, offset);
   for (let offset = group.offset; offset < group.offset + header.records; offset += 1) {
     const end = recordEnd(body, at);
-    const isWanted = offset >= found.from;
-    if (end === undefined || (isWanted && !recordIsIntact(body, at, end, seed))) {
-      throw damaged(segment.path, groupEnd(group) - body.length + at, offset);
-    }
-    if (isWanted) {
+    if (end === undefined) throw damagedRecord(offset);
+    if (offset >= found.from) {
       const bytes = body.subarray(at + RECORD_HEADER_BYTES, end);
       const isOverBytes = records.length > 0 && found.bytes + bytes.length > limits.bytesMax;
       if (records.length >= limits.recordsMax || isOverBytes) {
         found.isFull = true;
         return;
       }
+      if (!recordIsIntact(body, at, end, seed)) throw damagedRecord(offset);
       records.push({ offset, timeMs: recordTimeMs(body, at), bytes });
       found.bytes += bytes.length;
     }

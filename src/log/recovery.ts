@@ -24,7 +24,7 @@ import { createGroupReader, type Group, groupEnd, type Segment } from './segment
 
 const CHUNK_BYTES = 1024 * 1024;
 
-interface Tail {
+export interface Tail {
   /** One past the last record. */
   end: number;
   /** Where the next group goes. */
