@@ -3,6 +3,7 @@
  * interrupted write goes, everything confirmed stays, damage is named and nothing is changed.
  */
 import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -138,7 +139,9 @@ test('the first write of a segment may be torn anywhere, its header included', a
   }
 });
 
-test('any sectors of a torn write may be missing', async () => {
+test('any sectors of a torn write may be missing', async (t) => {
+  const seed = randomInt(2 ** 31);
+  t.diagnostic(`seed ${seed}`);
   const log = await folder.open({ segmentBytes: 64 * 1024 });
   await append(log, 'kept');
   await append(log, ...Array.from({ length: 12 }, (_, i) => String(i).repeat(700)));
@@ -160,7 +163,7 @@ test('any sectors of a torn write may be missing', async () => {
       });
       assert.deepEqual(await openedTexts(torn), ['kept']);
     }),
-    { numRuns: 40, verbose: 1 },
+    { numRuns: 40, seed, verbose: 1 },
   );
 });
 
