@@ -26,16 +26,16 @@ export interface CommitFile {
 }
 
 /**
- * Makes the file if it is not there; the caller makes its name durable (`syncFolder`) before the
- * first segment, and says whether there is one.
+ * The caller says whether the file has to be made and whether there are segments; it makes the
+ * name durable (`syncFolder`) before the first of them.
  * @throws AppError `log_corrupt` when both slots are damaged, or the file is cut short.
  */
 export async function openCommitFile(
   disk: Disk,
   path: string,
-  { seed, hasSegments }: { seed: number; hasSegments: boolean },
+  { seed, isNew, hasSegments }: { seed: number; isNew: boolean; hasSegments: boolean },
 ): Promise<CommitFile> {
-  const file = await disk.open(path, 'create');
+  const file = await disk.open(path, isNew ? 'create' : 'write');
   try {
     const buffer = Buffer.alloc(2 * SLOT_BYTES);
     if ((await file.read(buffer, 0)) < buffer.length) {

@@ -19,7 +19,7 @@ export interface DiskFile {
 
 /** Failures are rejections with Node's `code`: ENOENT, ENOSPC, EIO and so on. */
 export interface Disk {
-  /** `create` makes an empty file where none is; the other two need an existing one. */
+  /** `create` makes an empty file, or empties the one that is there; the others need one. */
   open(path: string, how: 'read' | 'write' | 'create'): Promise<DiskFile>;
   /** Names of the files in a folder, in any order. */
   list(folder: string): Promise<string[]>;
@@ -39,7 +39,7 @@ export interface Lock {
 const FLAGS = {
   read: constants.O_RDONLY,
   write: constants.O_RDWR,
-  create: constants.O_RDWR | constants.O_CREAT,
+  create: constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC,
 } as const;
 
 /** Events are private: only the user of the process may read its files. */
@@ -59,7 +59,7 @@ export const realDisk: Disk = {
     }
   },
   async lock(path) {
-    const handle = await open(path, FLAGS.create, FILE_MODE);
+    const handle = await open(path, constants.O_RDWR | constants.O_CREAT, FILE_MODE);
     if (!tryLock(handle.fd)) {
       const heldBy = (await handle.readFile('latin1')).trim();
       await handle.close();

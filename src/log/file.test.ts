@@ -11,8 +11,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
-import type { FileLogOptions } from './file.ts';
 import type { Log } from './log.ts';
+import type { FileLogOptions } from './open-folder.ts';
 import { partitionOf } from './partition-of.ts';
 import {
   createHandClock,

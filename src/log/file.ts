@@ -14,34 +14,13 @@
  * again, because the kernel may have dropped what it could not write.)
  */
 import { check } from '../base/check.ts';
-import type { Clock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
-import type { Logger } from '../base/logger.ts';
-import type { Disk, Lock } from './disk.ts';
+import type { Lock } from './disk.ts';
 import { GROUP_HEADER_BYTES, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES } from './format.ts';
 import type { Log, NewRecord, Position } from './log.ts';
-import { lockFolder, openPartitions } from './open-folder.ts';
+import { type FileLogOptions, lockFolder, openPartitions } from './open-folder.ts';
 import type { Call, Partition } from './partition.ts';
 import { partitionOf } from './partition-of.ts';
-
-export interface FileLogOptions {
-  folder: string;
-  /** Fixed for the life of the folder. */
-  partitions: number;
-  segmentBytes: number;
-  /** How long committed records are kept; never shorter than `keepAlwaysMs`. */
-  keepMs: number;
-  /** How many bytes of committed records are kept, at most, once they are old enough. */
-  keepBytes: number;
-  keepAlwaysMs: number;
-  /** Bounds what waits for its flush. */
-  bytesInFlightMax: number;
-  disk: Disk;
-  clock: Clock;
-  logger: Logger;
-  /** Called once when a write or flush fails: the process must end, and look again at its start. */
-  onFatal: (error: Error) => void;
-}
 
 const RETRY_AFTER_S = 2;
 const TRIM_EVERY_MS = 60_000;
@@ -137,7 +116,7 @@ class FileLog implements Log {
     });
     this.id = id;
     this.#partitions = partitions;
-    for (const partition of partitions) partition.reserve();
+    for (const partition of partitions) partition.reserve.start();
     this.#trimNowAndThen();
   }
 
@@ -158,7 +137,7 @@ class FileLog implements Log {
     const append = new Append(records, this.#share(records), bytes, this.#onEnd);
     // Refused before anything is changed.
     const isAdmissible = this.#waiting.length === 0 && hasRoom(append);
-    if (!isAdmissible && append.shares.some(({ partition }) => partition.isWithoutRoom)) {
+    if (!isAdmissible && append.shares.some(({ partition }) => partition.reserve.isWithoutRoom)) {
       throw noRoomError();
     }
     this.#running += 1;
@@ -220,7 +199,7 @@ class FileLog implements Log {
       if (hasRoom(append)) {
         this.#waiting.shift();
         this.#place(append);
-      } else if (append.shares.some(({ partition }) => partition.isWithoutRoom)) {
+      } else if (append.shares.some(({ partition }) => partition.reserve.isWithoutRoom)) {
         this.#waiting.shift();
         append.fail(noRoomError());
       } else return;
@@ -293,7 +272,7 @@ class FileLog implements Log {
     const { clock } = this.#options;
     const trim = async () => {
       while (!this.#trimStop.signal.aborted) {
-        for (const partition of this.#partitions) partition.trim();
+        for (const partition of this.#partitions) partition.retention.start();
         await clock.sleep(TRIM_EVERY_MS, this.#trimStop.signal);
       }
     };

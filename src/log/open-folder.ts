@@ -3,17 +3,38 @@
  */
 import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
+import type { Clock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
 import { type CommitFile, openCommitFile } from './commit-file.ts';
 import type { Disk, DiskFile, Lock } from './disk.ts';
-import type { FileLogOptions } from './file.ts';
 import { readSegmentHeader, SEGMENT_HEADER_BYTES, seedOf } from './format.ts';
-import { Partition, type PartitionOptions, segmentPath } from './partition.ts';
+import { Partition, type PartitionOptions } from './partition.ts';
 import { damaged, findTail, inspectRest, type Tail, zeroTornBytes } from './recovery.ts';
-import { groupEnd, Segment } from './segment.ts';
+import { isNoRoom } from './reserve.ts';
+import { groupEnd, Segment, segmentPath } from './segment.ts';
 
 const VERSION = 1;
 const IDENTITY_FILE = 'log.json';
+
+export interface FileLogOptions {
+  folder: string;
+  /** Fixed for the life of the folder. */
+  partitions: number;
+  segmentBytes: number;
+  /** How long committed records are kept; never shorter than `keepAlwaysMs`. */
+  keepMs: number;
+  /** How many bytes of committed records are kept, at most, once they are old enough. */
+  keepBytes: number;
+  keepAlwaysMs: number;
+  /** Bounds what waits for its flush. */
+  bytesInFlightMax: number;
+  disk: Disk;
+  clock: Clock;
+  logger: Logger;
+  /** Called once when a write or flush fails: the process must end, and look again at its start. */
+  onFatal: (error: Error) => void;
+}
 
 /** @throws AppError `log_locked`. */
 export async function lockFolder({ disk, folder }: FileLogOptions): Promise<Lock> {
@@ -51,7 +72,7 @@ export async function openPartitions(
     return { id, partitions };
   } catch (error) {
     for (const partition of partitions) await partition.close(true);
-    if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOSPC') throw error;
+    if (!isNoRoom(error)) throw error;
     throw new AppError('log_full', `There is no room on disk to open ${folder}.`, { cause: error });
   }
 }
@@ -126,10 +147,12 @@ async function openPartition(names: string[], options: PartitionOptions): Promis
   const { disk, folder, number, seed } = options;
   const files = findSegments(names, options);
   const commitPath = join(folder, `${number}.commit`);
-  if (files.length > 0 && !names.includes(`${number}.commit`)) {
+  const hasSegments = files.length > 0;
+  const isNew = !names.includes(`${number}.commit`);
+  if (hasSegments && isNew) {
     throw new AppError('log_corrupt', `${commitPath} is missing, but its segments are there.`);
   }
-  const commits = await openCommitFile(disk, commitPath, { seed, hasSegments: files.length > 0 });
+  const commits = await openCommitFile(disk, commitPath, { seed, isNew, hasSegments });
   const segments: Segment[] = [];
   try {
     await disk.syncFolder(folder);

@@ -5,15 +5,11 @@
  * While a group is written and flushed, the next one collects (group commit). Records are placed
  * only where blocks are already allocated, so a full disk is met before an append, never in it.
  */
-import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { check } from '../base/check.ts';
-import type { Clock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
-import type { Logger } from '../base/logger.ts';
 import { type Bell, createBell } from './bell.ts';
 import type { CommitFile } from './commit-file.ts';
-import type { Disk } from './disk.ts';
 import {
   GROUP_BYTES_MAX,
   GROUP_HEADER_BYTES,
@@ -31,33 +27,15 @@ import {
   type ReadLimits,
 } from './log.ts';
 import { createReader, type Reader } from './reader.ts';
-import { Segment } from './segment.ts';
+import { Reserve, type ReserveOptions } from './reserve.ts';
+import { createRetention, type Retention, type RetentionOptions } from './retention.ts';
+import type { Segment } from './segment.ts';
 
-/** Space is reserved in steps, so that the first append waits for a small one only. */
-const RESERVE_STEP_BYTES = 1024 * 1024;
-const ZEROS = Buffer.alloc(RESERVE_STEP_BYTES);
-/** How often a full disk is tried again. */
-const NO_ROOM_RETRY_MS = 1_000;
 const SPARE_BUFFERS_MAX = 2;
 
-export interface PartitionOptions {
-  disk: Disk;
-  clock: Clock;
-  logger: Logger;
-  folder: string;
+export interface PartitionOptions extends ReserveOptions, RetentionOptions {
   logId: string;
-  number: number;
   seed: number;
-  segmentBytes: number;
-  /** How much is kept reserved ahead of the records. */
-  aheadBytes: number;
-  keepMs: number;
-  keepBytes: number;
-  keepAlwaysMs: number;
-  /** Space was reserved, or there is none. */
-  onRoom: () => void;
-  /** A write or flush failed. */
-  onFailure: (error: unknown) => void;
 }
 
 /** What recovery found. */
@@ -88,34 +66,24 @@ interface FillingGroup {
   calls: Call[];
 }
 
-export function segmentPath(folder: string, partition: number, sequence: number): string {
-  return join(folder, `${partition}-${String(sequence).padStart(10, '0')}.segment`);
-}
-
 export class Partition {
   readonly bell: Bell = createBell();
+  readonly reserve: Reserve;
+  readonly retention: Retention;
   /** One past the last durable record. */
   end: number;
-  /** No space could be reserved the last time. */
-  isWithoutRoom = false;
   /** Time of the first record that is not committed. */
   oldestWaitingMs: number | undefined;
   readonly #options: PartitionOptions;
   readonly #segments: Segment[];
   readonly #commits: CommitFile;
   readonly #reader: Reader;
-  readonly #stopped = new AbortController();
   #nextOffset: number;
-  #nextSegment: Segment | undefined;
   #filling: FillingGroup | undefined;
   #groups: FillingGroup[] = [];
   #isFlushing = false;
   #spareBuffers: Buffer[] = [];
-  #isReserving = false;
-  #reserving: Promise<void> = Promise.resolve();
-  #isRoomWanted = false;
   #committing: Promise<void> = Promise.resolve();
-  #trimming: Promise<void> | undefined;
 
   constructor(options: PartitionOptions, recovered: Recovered) {
     this.#options = options;
@@ -124,6 +92,12 @@ export class Partition {
     this.end = recovered.end;
     this.#nextOffset = recovered.end;
     this.#reader = createReader(recovered.segments, options.seed);
+    this.reserve = new Reserve(options, recovered.segments);
+    this.retention = createRetention(
+      options,
+      recovered.segments,
+      () => recovered.commits.state.offset,
+    );
   }
 
   get first(): number {
@@ -136,7 +110,7 @@ export class Partition {
 
   get bytesOnDisk(): number {
     const begun = this.#segments.reduce((sum, segment) => sum + segment.reservedBytes, 0);
-    return begun + (this.#nextSegment?.reservedBytes ?? 0);
+    return begun + (this.reserve.next?.reservedBytes ?? 0);
   }
 
   /** Whether all the records can be placed now. If not, space is being reserved for them. */
@@ -148,15 +122,14 @@ export class Partition {
     for (const { bytes } of records) {
       const cost = RECORD_HEADER_BYTES + bytes.length;
       let place = this.#placeFor(cost, segment, at, groupBytes);
-      if (place === 'next segment' && this.#nextSegment !== undefined && !hasRolled) {
+      if (place === 'next segment' && this.reserve.next !== undefined && !hasRolled) {
         hasRolled = true;
-        segment = this.#nextSegment;
+        segment = this.reserve.next;
         at = SEGMENT_HEADER_BYTES;
         place = this.#placeFor(cost, segment, at, 0);
       }
       if (place === 'next segment' || place === 'wait') {
-        this.#isRoomWanted = true;
-        this.reserve();
+        this.reserve.wantMore();
         return false;
       }
       groupBytes = place === 'same group' ? groupBytes + cost : GROUP_HEADER_BYTES + cost;
@@ -208,9 +181,7 @@ export class Partition {
   }
 
   #beginSegment(): Segment {
-    const segment = this.#nextSegment;
-    check(segment !== undefined, 'room was made before a segment is begun');
-    this.#nextSegment = undefined;
+    const segment = this.reserve.takeNext();
     segment.base = this.#nextOffset;
     segment.createdMs = this.#options.clock.now();
     this.#segments.push(segment);
@@ -235,7 +206,7 @@ export class Partition {
       calls: [],
     };
     this.#groups.push(this.#filling);
-    this.reserve();
+    this.reserve.start();
     return this.#filling;
   }
 
@@ -285,75 +256,7 @@ export class Partition {
     }
     if (headerAt > 0) {
       await this.#segments[this.#segments.indexOf(segment) - 1]?.release();
-      this.trim();
-    }
-  }
-
-  /** Reserves space in the background until there is enough ahead. */
-  reserve(): void {
-    if (this.#isReserving || this.#reservable() === undefined) return;
-    this.#isReserving = true;
-    this.#reserving = this.#reserveAll().catch(this.#options.onFailure);
-  }
-
-  /** The segment that wants more space: the one that fills, or else the next one. */
-  #reservable(): Segment | 'new' | undefined {
-    const { segmentBytes, aheadBytes } = this.#options;
-    const filling = this.#segments.at(-1);
-    const next = this.#nextSegment;
-    const ahead =
-      (filling === undefined ? 0 : filling.reservedBytes - filling.placedBytes) +
-      (next?.reservedBytes ?? 0);
-    if (this.#stopped.signal.aborted || (ahead >= aheadBytes && !this.#isRoomWanted))
-      return undefined;
-    if (filling !== undefined && filling.reservedBytes < segmentBytes) return filling;
-    if (next === undefined) return 'new';
-    return next.reservedBytes < segmentBytes ? next : undefined;
-  }
-
-  async #reserveAll(): Promise<void> {
-    const { clock, logger, onRoom, number } = this.#options;
-    for (;;) {
-      const segment = this.#reservable();
-      if (segment === undefined) break;
-      try {
-        await this.#reserveStep(segment === 'new' ? await this.#createSegment() : segment);
-        if (this.isWithoutRoom) logger.info({ partition: number }, 'the log has room again');
-        this.isWithoutRoom = false;
-        this.#isRoomWanted = false;
-        onRoom();
-      } catch (error) {
-        if (!isWithoutRoom(error)) throw error;
-        if (!this.isWithoutRoom) logger.warn({ partition: number }, 'no room on disk for the log');
-        this.isWithoutRoom = true;
-        onRoom();
-        await clock.sleep(NO_ROOM_RETRY_MS, this.#stopped.signal);
-      }
-    }
-    this.#isReserving = false;
-  }
-
-  async #createSegment(): Promise<Segment> {
-    const { disk, folder, number } = this.#options;
-    const sequence = (this.#segments.at(-1)?.sequence ?? 0) + 1;
-    const segment = new Segment(disk, segmentPath(folder, number, sequence), sequence);
-    await (await disk.open(segment.path, 'create')).close();
-    await disk.syncFolder(folder);
-    this.#nextSegment = segment;
-    return segment;
-  }
-
-  async #reserveStep(segment: Segment): Promise<void> {
-    // A handle of its own: an error of these writes must not hide one of the records' writes.
-    const file = await this.#options.disk.open(segment.path, 'write');
-    try {
-      const left = this.#options.segmentBytes - segment.reservedBytes;
-      const step = ZEROS.subarray(0, Math.min(left, RESERVE_STEP_BYTES));
-      await file.write(step, segment.reservedBytes);
-      await file.fdatasync();
-      segment.reservedBytes += step.length;
-    } finally {
-      await file.close();
+      this.retention.start();
     }
   }
 
@@ -407,42 +310,6 @@ export class Partition {
     this.oldestWaitingMs = record?.timeMs;
   }
 
-  /** Deletes what retention allows. */
-  trim(): void {
-    this.#trimming ??= this.#trimAll()
-      .catch(this.#options.onFailure)
-      .finally(() => {
-        this.#trimming = undefined;
-      });
-  }
-
-  async #trimAll(): Promise<void> {
-    const { disk, folder, logger, number } = this.#options;
-    for (;;) {
-      const [oldest] = this.#segments;
-      if (oldest === undefined || !this.#mayDeleteOldest()) return;
-      this.#segments.shift();
-      await disk.remove(oldest.path);
-      // After each: a crash must never leave a gap.
-      await disk.syncFolder(folder);
-      logger.info({ partition: number, before: this.first }, 'deleted a segment of the log');
-    }
-  }
-
-  #mayDeleteOldest(): boolean {
-    const { clock, keepMs, keepBytes, keepAlwaysMs } = this.#options;
-    const isDone = ({ base }: Segment) => base <= this.#commits.state.offset;
-    const second = this.#segments[1];
-    if (second === undefined || !isDone(second) || second.durableBytes === 0) return false;
-    const ageMs = clock.now() - second.createdMs;
-    if (ageMs < keepAlwaysMs) return false;
-    const doneBytes = this.#segments.reduce((sum, { reservedBytes }, i) => {
-      const next = this.#segments[i + 1];
-      return next !== undefined && isDone(next) ? sum + reservedBytes : sum;
-    }, 0);
-    return ageMs >= keepMs || doneBytes > keepBytes;
-  }
-
   /** Rejects what runs and wakes who waits. */
   fail(error: Error): void {
     const calls = new Set(this.#groups.flatMap((group) => group.calls.splice(0)));
@@ -452,9 +319,8 @@ export class Partition {
 
   /** Ends background work and closes the files. Appends have ended, or the log has failed. */
   async close(hasFailed: boolean): Promise<void> {
-    this.#stopped.abort();
     this.bell.ring();
-    await Promise.all([this.#reserving, this.#trimming, this.#committing]);
+    await Promise.all([this.reserve.close(), this.retention.close(), this.#committing]);
     const { state } = this.#commits;
     // From here on it is known how far the records must reach.
     if (!hasFailed && state.durableEnd !== this.end) {
@@ -463,9 +329,4 @@ export class Partition {
     await this.#commits.close();
     for (const segment of this.#segments) await segment.release();
   }
-}
-
-function isWithoutRoom(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return code === 'ENOSPC' || code === 'EDQUOT';
 }

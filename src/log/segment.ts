@@ -2,12 +2,17 @@
  * One segment file: its open handle, how much of it is reserved and written, and a sparse index
  * from offsets to groups, so that a read from anywhere starts near.
  */
+import { join } from 'node:path';
 import type { Disk, DiskFile } from './disk.ts';
 import { GROUP_HEADER_BYTES, type GroupHeader, readGroupHeader } from './format.ts';
 
 const INDEX_EVERY_BYTES = 64 * 1024;
 const CHUNK_BYTES = 64 * 1024;
 const CHUNK_BYTES_MAX = 1024 * 1024;
+
+export function segmentPath(folder: string, partition: number, sequence: number): string {
+  return join(folder, `${partition}-${String(sequence).padStart(10, '0')}.segment`);
+}
 
 /** Where a group begins. */
 export interface GroupPlace {

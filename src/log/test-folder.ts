@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { type Clock, realClock } from '../base/clock.ts';
 import { createLogger } from '../base/logger.ts';
 import { type Disk, type DiskFile, realDisk } from './disk.ts';
-import { type FileLogOptions, openFileLog } from './file.ts';
+import { openFileLog } from './file.ts';
 import type { Log } from './log.ts';
+import type { FileLogOptions } from './open-folder.ts';
 
 export interface TestFolder {
   path: string;
