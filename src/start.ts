@@ -52,8 +52,8 @@ const SELF_CHECK_MS_MAX = 10_000;
 const SELF_CHECK_PROJECT = 'self-check';
 
 const DEMO_DAYS = 14;
-const DEMO_EVENTS = 60_000;
-const DEMO_EVENTS_PER_SECOND = 20;
+const DEMO_EVENTS = 400_000;
+const DEMO_EVENTS_PER_SECOND = 2;
 
 /** What was opened so far, with how it is closed: in the opposite order, also after a failed start. */
 type Closers = (() => Promise<void>)[];

@@ -138,23 +138,28 @@ const HOURS = [
 ];
 const WEEKDAYS = [1.12, 0.94, 0.92, 0.95, 0.98, 1.04, 1.15];
 const DAY_MS = 86_400_000;
-const OPEN_VISITS_MAX = 400;
 
-export function createShop({
-  seed,
-  origin = 'https://shop.example',
-}: {
+export interface ShopOptions {
   seed: number;
-  origin?: string;
-}): Shop {
+  /** Visits that go on side by side in `nextEvents`. */
+  visitsAtOnce?: number;
+}
+
+const ORIGIN = 'https://shop.example';
+
+export function createShop({ seed, visitsAtOnce = 400 }: ShopOptions): Shop {
   const random = mulberry32(seed);
   const whole = (min: number, max: number): number => min + Math.floor(random() * (max - min + 1));
   const one = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
+  /** The first are asked for most, as in any shop. */
+  const popular = <T>(values: readonly T[]): T =>
+    values[Math.floor(random() ** 3 * values.length)] as T;
   const weighted = <T extends readonly [...unknown[], number]>(rows: readonly T[]): T => {
     const shares = rows.map((row) => Number(row.at(-1)));
     return rows[pick(shares, random() * sum(shares))] ?? (rows[0] as T);
   };
-  const products = makeProducts();
+  // In an order of their own, so that the popular ones come from every category.
+  const products = makeProducts().sort((a, b) => Number(a.id) - Number(b.id));
   const visitors = Array.from({ length: 5_000 }, makeVisitor);
   const open: { events: SentEvent[]; next: number }[] = [];
 
@@ -210,8 +215,8 @@ export function createShop({
     const session_id = id(startMs, 40);
     const events: SentEvent[] = [];
     let timeMs = startMs;
-    let product = one(products);
-    let page = `${origin}/${campaign}`;
+    let product = popular(products);
+    let page = `${ORIGIN}/${campaign}`;
     const push = (event_name: string, more: Partial<SentEvent> = {}): void => {
       const [device_type, os, browser, screen] = who.device;
       events.push({
@@ -237,17 +242,17 @@ export function createShop({
     push('HOMEPAGE', { title: 'Fashion for every day' });
     while (events.length < length - (books ? 1 : 0)) {
       const [name] = weighted(NEXT_EVENTS);
-      if (name === 'HOMEPAGE') page = `${origin}/`;
-      else if (name === 'PROMO_PAGE') page = `${origin}/promo/${one(PROMO_CODES).toLowerCase()}`;
-      else if (name === 'SEARCH') page = `${origin}/search`;
+      if (name === 'HOMEPAGE') page = `${ORIGIN}/`;
+      else if (name === 'PROMO_PAGE') page = `${ORIGIN}/promo/${one(PROMO_CODES).toLowerCase()}`;
+      else if (name === 'SEARCH') page = `${ORIGIN}/search`;
       else if (name === 'ITEM_DETAIL' || name === 'ADD_TO_CART') {
-        product = one(products);
-        page = `${origin}/product/${product.id}`;
+        product = popular(products);
+        page = `${ORIGIN}/product/${product.id}`;
       }
       push(name, own(name, product, who));
     }
     if (books) {
-      page = `${origin}/checkout`;
+      page = `${ORIGIN}/checkout`;
       push('BOOKING', booking(product, who));
     }
     return events;
@@ -259,7 +264,7 @@ export function createShop({
       master_category: product.category,
       sub_category: product.subCategory,
     };
-    if (name === 'SEARCH') return { search_keywords: one(SEARCHES) };
+    if (name === 'SEARCH') return { search_keywords: popular(SEARCHES) };
     if (name === 'ITEM_DETAIL') return { ...item, title: product.name };
     if (name === 'ADD_TO_CART')
       return { ...item, quantity: whole(1, 3), item_price: product.price, currency: 'USD' };
@@ -293,7 +298,7 @@ export function createShop({
     nextEvents(nowMs, count) {
       const events: SentEvent[] = [];
       for (let i = 0; i < count; i++) {
-        if (open.length < OPEN_VISITS_MAX) open.push({ events: visit(nowMs), next: 0 });
+        if (open.length < visitsAtOnce) open.push({ events: visit(nowMs), next: 0 });
         const slot = whole(0, open.length - 1);
         const running = open[slot] ?? { events: visit(nowMs), next: 0 };
         const event = running.events[running.next++];

@@ -22,6 +22,8 @@ const HISTORY_BATCH = 500;
 /** Ticks a second: small enough for the page to move steadily. */
 const TICKS_PER_SECOND = 4;
 const RETRY_MS = 1_000;
+/** A visitor does something this often. */
+const SECONDS_PER_EVENT = 20;
 
 /** Posts `events` backdated events spread over the last `days`; resolves with how many were taken. */
 export async function fillHistory(
@@ -45,7 +47,8 @@ export async function fillHistory(
 
 /** Sends about `eventsPerSecond` until the signal fires. */
 export async function sendLive(o: TrafficOptions, eventsPerSecond: number): Promise<void> {
-  const shop = createShop({ seed: o.clock.now() % 1_000_000 });
+  const visitsAtOnce = Math.max(1, Math.round(eventsPerSecond * SECONDS_PER_EVENT));
+  const shop = createShop({ seed: o.clock.now() % 1_000_000, visitsAtOnce });
   const startedMs = o.clock.elapsed();
   let sent = 0;
   while (!o.signal.aborted) {

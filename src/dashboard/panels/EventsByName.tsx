@@ -1,0 +1,29 @@
+/** Events by name: the answer to `events_by_name`. */
+import { BarList } from '../ui/BarList.tsx';
+import { addFilter } from '../url-state.ts';
+import { QuestionPanel } from './question.tsx';
+
+export function EventsByName() {
+  return (
+    <QuestionPanel
+      question="events_by_name"
+      title="Events by name"
+      how="Every event counts; visits are distinct."
+      columns={{ event_name: 'Event', events: 'Events', visits: 'Visits' }}
+    >
+      {(rows) => (
+        <BarList
+          head={['Event', 'Events']}
+          entries={rows.map((row) => ({
+            name: row.event_name,
+            value: row.events,
+            note: `${row.visits} visits`,
+          }))}
+          onPick={(value, isOut) =>
+            addFilter({ field: 'event_name', operator: isOut ? 'is_not' : 'is', value })
+          }
+        />
+      )}
+    </QuestionPanel>
+  );
+}

@@ -1,0 +1,21 @@
+/** Payment success and failure: the answer to `payment_status`. */
+import { Donut } from '../ui/Donut.tsx';
+import { QuestionPanel } from './question.tsx';
+
+export function PaymentStatus() {
+  return (
+    <QuestionPanel
+      question="payment_status"
+      title="Payment success and failure"
+      how="Distinct orders by how their payment ended."
+      columns={{ payment_status: 'Status', orders: 'Orders' }}
+    >
+      {(rows) => (
+        <Donut
+          unit="Orders"
+          shares={rows.map((row) => ({ name: row.payment_status, value: row.orders }))}
+        />
+      )}
+    </QuestionPanel>
+  );
+}
