@@ -17,10 +17,6 @@ export function readBody(
   share: Share,
 ): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-  if (Number(request.headers['content-length'] ?? 0) > limits.bodyBytesMax) {
-    reject(tooLarge(limits.bodyBytesMax));
-    return promise;
-  }
   const chunks: Buffer[] = [];
   let bytes = 0;
   const stop = (error: AppError) => {

@@ -31,7 +31,7 @@ export interface CollectorOptions {
 export type Sender = Omit<Arrival, 'receivedAtMs' | 'sentAtMs'>;
 
 /** The answer to a request, in the words of the API. */
-export interface Answer {
+interface Answer {
   accepted: number;
   rejected: ({ index: number } & Rejection)[];
   /** Accepted events that came without an `event_id`: a repeat of them counts again. */

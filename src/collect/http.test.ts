@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { realClock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
@@ -379,6 +380,20 @@ describe('bad input harms nobody else', () => {
     assert.equal((await post(GOOD)).status, 202);
     assert.equal((await records()).length, 1);
     assert.match(await metrics.text(), /requests_total\{code="too_large"\} 1\n/);
+  });
+
+  test('a sender that reads only when all is sent still gets its answer', async (t) => {
+    const { port } = await setUp(t);
+    const socket = connect(port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    const length = BODY_LIMITS.bodyBytesMax * 3;
+    const head = `POST /v1/events?key=${KEY} HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n`;
+    await promisify<string>(socket.write.bind(socket))(head);
+    for (let sent = 0; sent < length; sent += length / 64) {
+      await promisify<string>(socket.write.bind(socket))('x'.repeat(length / 64));
+    }
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    assert.match(answer.toString(), /^HTTP\/1\.1 413 /);
   });
 
   test('a slow sender is ended, others are served meanwhile', async (t) => {

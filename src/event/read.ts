@@ -7,7 +7,7 @@ import type { Kind } from './event.ts';
 import type { Reason } from './rejection.ts';
 
 /** A refusal; an object, so that it cannot be mistaken for a text. */
-export interface Refused {
+interface Refused {
   reason: Reason;
 }
 
