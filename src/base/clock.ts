@@ -16,7 +16,9 @@ export const realClock: Clock = {
   now: () => Date.now(),
   elapsed: () => performance.now(),
   sleep: (ms, signal) =>
-    delay(Math.max(0, ms), undefined, signal === undefined ? {} : { signal }).catch((error: Error) => {
-      if (error.name !== 'AbortError') throw error;
-    }),
+    delay(Math.max(0, ms), undefined, signal === undefined ? {} : { signal }).catch(
+      (error: Error) => {
+        if (error.name !== 'AbortError') throw error;
+      },
+    ),
 };
