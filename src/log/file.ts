@@ -251,7 +251,7 @@ class FileLog implements Log {
       await promise;
     }
     this.#trimStop.abort();
-    for (const partition of this.#partitions) await partition.close(this.#failure !== undefined);
+    for (const partition of this.#partitions) await partition.close();
     await this.#lock.release();
   }
 

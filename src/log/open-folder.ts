@@ -71,7 +71,7 @@ export async function openPartitions(
     }
     return { id, partitions };
   } catch (error) {
-    for (const partition of partitions) await partition.close(true);
+    for (const partition of partitions) await partition.close();
     if (!isNoRoom(error)) throw error;
     throw new AppError('log_full', `There is no room on disk to open ${folder}.`, { cause: error });
   }

@@ -84,6 +84,9 @@ export class Partition {
   #isFlushing = false;
   #spareBuffers: Buffer[] = [];
   #committing: Promise<void> = Promise.resolve();
+  /** The segment whose file is open for writing. */
+  #held: Segment | undefined;
+  #failure: Error | undefined;
 
   constructor(options: PartitionOptions, recovered: Recovered) {
     this.#options = options;
@@ -91,6 +94,7 @@ export class Partition {
     this.#commits = recovered.commits;
     this.end = recovered.end;
     this.#nextOffset = recovered.end;
+    this.#held = recovered.segments.at(-1);
     this.#reader = createReader(recovered.segments, options.seed);
     this.reserve = new Reserve(options, recovered.segments);
     this.retention = createRetention(
@@ -215,7 +219,7 @@ export class Partition {
     await nextTurn();
     for (;;) {
       const [group] = this.#groups;
-      if (group === undefined) break;
+      if (group === undefined || this.#failure !== undefined) break;
       if (this.#filling === group) this.#filling = undefined;
       await this.#flush(group);
       this.#groups.shift();
@@ -255,7 +259,8 @@ export class Partition {
       if (this.#spareBuffers.length < SPARE_BUFFERS_MAX) this.#spareBuffers.push(buffer);
     }
     if (headerAt > 0) {
-      await this.#segments[this.#segments.indexOf(segment) - 1]?.release();
+      await this.#held?.release();
+      this.#held = segment;
       this.retention.start();
     }
   }
@@ -288,13 +293,14 @@ export class Partition {
   }
 
   async #commit(offset: number, note: string): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
     const { state } = this.#commits;
     check(offset >= state.offset && offset <= this.end, `${offset} can be committed`);
     try {
       await this.#commits.write({ offset, note, durableEnd: this.end });
     } catch (error) {
       this.#options.onFailure(error);
-      throw error;
+      throw this.#failure ?? error;
     }
     if (offset !== state.offset) await this.findOldestWaiting();
   }
@@ -310,23 +316,25 @@ export class Partition {
     this.oldestWaitingMs = record?.timeMs;
   }
 
-  /** Rejects what runs and wakes who waits. */
+  /** Ends all work: rejects what runs, wakes who waits, writes nothing more. */
   fail(error: Error): void {
+    this.#failure = error;
+    this.reserve.stop();
     const calls = new Set(this.#groups.flatMap((group) => group.calls.splice(0)));
     for (const call of calls) call.fail(error);
     this.bell.ring();
   }
 
   /** Ends background work and closes the files. Appends have ended, or the log has failed. */
-  async close(hasFailed: boolean): Promise<void> {
+  async close(): Promise<void> {
     this.bell.ring();
     await Promise.all([this.reserve.close(), this.retention.close(), this.#committing]);
     const { state } = this.#commits;
     // From here on it is known how far the records must reach.
-    if (!hasFailed && state.durableEnd !== this.end) {
+    if (this.#failure === undefined && state.durableEnd !== this.end) {
       await this.#commits.write({ ...state, durableEnd: this.end });
     }
     await this.#commits.close();
-    for (const segment of this.#segments) await segment.release();
+    await this.#held?.release();
   }
 }

@@ -68,8 +68,12 @@ export class Reserve {
     return segment;
   }
 
-  async close(): Promise<void> {
+  stop(): void {
     this.#stopped.abort();
+  }
+
+  async close(): Promise<void> {
+    this.stop();
     await this.#running;
   }
 
