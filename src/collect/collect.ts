@@ -9,7 +9,7 @@ import type { Clock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Event } from '../event/event.ts';
-import { type Draft, EVENT_LIMITS, parseEvent, readEventId } from '../event/parse.ts';
+import { type Draft, EVENT_LIMITS, parseEvent, type Receipt, readEventId } from '../event/parse.ts';
 import { readerOf } from '../event/read.ts';
 import type { Rejection } from '../event/rejection.ts';
 import { encodeRecord, recordKey } from '../event/wire.ts';
@@ -80,20 +80,17 @@ export function createCollector(options: CollectorOptions): Collector {
     let withoutId = 0;
 
     for (const [index, input] of inputs.events.entries()) {
-      const event = read(input, receipt, putAll);
-      let refused = 'reason' in event ? event : undefined;
-      if (refused === undefined) {
-        const { event_id } = event as Event;
-        const bytes = encodeRecord({ event: event as Event });
-        if (bytes.length <= EVENT_LIMITS.bytesMax) {
-          records.push({ key: recordKey(sender.projectId, event_id), bytes, timeMs: receivedAtMs });
-          if (readEventId(input) === undefined) withoutId++;
-          continue;
-        }
-        refused = { reason: 'too_large', field: '' };
+      const event: Draft | Rejection =
+        input instanceof BadLine ? { reason: 'not_json', field: '' } : parseEvent(input, receipt);
+      const isWithoutId = 'reason' in event || event.event_id === undefined;
+      const record = 'reason' in event ? event : complete(event, putAll);
+      if ('reason' in record) {
+        rejected.push({ index, reason: record.reason, field: record.field });
+        records.push(rejectedRecord(input, record, receipt));
+      } else {
+        records.push(record);
+        if (isWithoutId) withoutId++;
       }
-      rejected.push({ index, reason: refused.reason, field: refused.field });
-      records.push(rejectedRecord(input, refused, receipt));
     }
 
     if (records.length > 0) {
@@ -108,27 +105,18 @@ export function createCollector(options: CollectorOptions): Collector {
   };
 }
 
-type Receipt = Parameters<typeof parseEvent>[1];
-
-function read(
-  input: unknown,
-  receipt: Receipt,
-  putAll: readonly ReturnType<Step>[],
-): Event | Rejection {
-  if (input instanceof BadLine) return { reason: 'not_json', field: '' };
-  const event = parseEvent(input, receipt);
-  if ('reason' in event) return event;
+/** The record of an event that every step and the limit of size let through. */
+function complete(draft: Draft, putAll: readonly ReturnType<Step>[]): NewRecord | Rejection {
   for (const put of putAll) {
-    const refused = put(event);
+    const refused = put(draft);
     if (refused !== undefined) return refused;
   }
-  return complete(event);
-}
-
-function complete(event: Draft): Event {
-  check(event.event_id !== undefined && event.event_time !== undefined, 'the steps fill an event');
-  check(event.visitor_id !== undefined && event.session_id !== undefined, 'an event has a visitor');
-  return event as Event;
+  const { event_id, visitor_id, session_id, event_time } = draft;
+  check(event_id !== undefined && event_time !== undefined, 'the steps give an id and a time');
+  check(visitor_id !== undefined && session_id !== undefined, 'the steps give a visitor');
+  const bytes = encodeRecord({ event: draft as Event });
+  if (bytes.length > EVENT_LIMITS.bytesMax) return { reason: 'too_large', field: '' };
+  return { key: recordKey(draft.project_id, event_id), bytes, timeMs: draft.received_at };
 }
 
 function rejectedRecord(input: unknown, refused: Rejection, receipt: Receipt): NewRecord {

@@ -75,7 +75,11 @@ test('the limits are those of the code', () => {
   const rows = [
     ['body, as received', bytes(BODY_LIMITS.bodyBytesMax), '413'],
     ['body, unpacked', bytes(BODY_LIMITS.unpackedBytesMax), '413'],
-    ['levels of the whole body', number(BODY_LIMITS.depthMax), '400'],
+    [
+      `levels of a body above ${bytes(BODY_LIMITS.depthFreeBytes)}`,
+      number(BODY_LIMITS.depthMax),
+      '400',
+    ],
     ['events of a request', number(BODY_LIMITS.eventsMax), '413'],
     ['one event, as it is kept', bytes(EVENT_LIMITS.bytesMax), '`too_large`'],
     ['levels of an event, itself the first', `${EVENT_LIMITS.depthMax}`, '`too_deep`'],

@@ -21,6 +21,8 @@ export interface BodyLimits {
   unpackedBytesMax: number;
   /** Of the whole body; deeper ones are refused before they are parsed. */
   depthMax: number;
+  /** Shorter bodies are parsed without a look at their depth: it cannot cost much. */
+  depthFreeBytes: number;
   eventsMax: number;
   /** What is read of a refused body, and for how long, so that the answer can arrive. */
   discardBytesMax: number;
@@ -31,6 +33,7 @@ export const BODY_LIMITS: BodyLimits = {
   bodyBytesMax: 2 * MIB,
   unpackedBytesMax: 4 * MIB,
   depthMax: 10_000,
+  depthFreeBytes: 64 * KIB,
   eventsMax: 1_000,
   discardBytesMax: 8 * MIB,
   discardMs: 1_000,

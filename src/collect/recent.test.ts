@@ -3,17 +3,24 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { remember } from './recent.ts';
 
-test('makes an answer once, until it was used longest ago', () => {
+test('makes an answer once, and forgets what was not used for long', () => {
   const made: string[] = [];
   const answer = remember(
     (key) => {
       made.push(key);
       return key.toUpperCase();
     },
-    { entriesMax: 2, keyCharsMax: 3 },
+    { entriesMax: 4, keyCharsMax: 3 },
   );
-  for (const key of ['a', 'b', 'a', 'c', 'a', 'b']) assert.equal(answer(key), key.toUpperCase());
-  assert.deepEqual(made, ['a', 'b', 'c', 'b']);
+  const ask = (keys: string) => {
+    for (const key of keys) assert.equal(answer(key), key.toUpperCase());
+    return made.splice(0).join('');
+  };
+  assert.equal(ask('ababab'), 'ab');
+  assert.equal(ask('cacac'), 'c', 'a is moved into the young generation');
+  assert.equal(ask('d'), 'd', 'which is full, and becomes the old one');
+  assert.equal(ask('ca'), '', 'c and a are still there');
+  assert.equal(ask('b'), 'b', 'b was forgotten');
 });
 
 test('does not keep long keys', () => {

@@ -1,5 +1,7 @@
 /**
- * A bounded memory of answers: what was used longest ago is forgotten first.
+ * A bounded memory of answers. Two generations: what is used moves into the young one; when that is
+ * full it becomes the old one, and what was old and not used since is forgotten. A hit costs one
+ * look-up and moves nothing.
  */
 
 /** `make`, remembered for at most `entriesMax` keys of at most `keyCharsMax` characters. */
@@ -7,27 +9,19 @@ export function remember<T extends NonNullable<unknown>>(
   make: (key: string) => T,
   limits: { entriesMax: number; keyCharsMax: number },
 ): (key: string) => T {
-  const known = new Map<string, T>();
-  let newest: string | undefined;
+  const generationMax = limits.entriesMax / 2;
+  let young = new Map<string, T>();
+  let old = young;
   return (key) => {
-    const old = known.get(key);
-    if (old !== undefined) {
-      if (key !== newest) {
-        known.delete(key);
-        known.set(key, old);
-        newest = key;
-      }
-      return old;
+    const known = young.get(key);
+    if (known !== undefined) return known;
+    const answer = old.get(key) ?? make(key);
+    if (key.length > limits.keyCharsMax) return answer;
+    if (young.size >= generationMax) {
+      old = young;
+      young = new Map();
     }
-    const made = make(key);
-    if (key.length <= limits.keyCharsMax) {
-      known.set(key, made);
-      newest = key;
-      if (known.size > limits.entriesMax) {
-        const [oldest] = known.keys();
-        if (oldest !== undefined) known.delete(oldest);
-      }
-    }
-    return made;
+    young.set(key, answer);
+    return answer;
   };
 }

@@ -23,9 +23,6 @@ export interface Inputs {
   escaped: boolean;
 }
 
-/** Bodies shorter than this are parsed without a look at their depth: it cannot cost much. */
-const DEPTH_CHECK_BYTES_MIN = 16_384;
-
 /**
  * @throws AppError `not_json`, `too_large` (more events than are taken), `bad_request` (depth).
  */
@@ -35,7 +32,7 @@ export function splitBody(
   limits: BodyLimits,
 ): Inputs {
   if (!isUtf8(body)) throw new AppError('not_json', 'The body is not valid UTF-8.');
-  if (body.length >= DEPTH_CHECK_BYTES_MIN && depthOf(body, limits.depthMax) > limits.depthMax) {
+  if (body.length > limits.depthFreeBytes && depthOf(body, limits.depthMax) > limits.depthMax) {
     throw new AppError('bad_request', `The body is nested deeper than ${limits.depthMax} levels.`);
   }
   const hasMark = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf;
