@@ -117,7 +117,8 @@ async function startParts(
   if (log !== undefined && roles.includes('collect')) {
     const trustProxy = config.CLICKSTREAM_TRUST_PROXY === 'yes';
     routes.push(...collectRoutes({ log, keys, clock, metrics, dataFolder: data, trustProxy }));
-    routes.push(...demoRoutes());
+    // For trying it out; a server that others reach has no page that writes events.
+    if (isLoopback(config.CLICKSTREAM_HOST)) routes.push(...demoRoutes(firstKey(config).key));
   }
   let port = config.CLICKSTREAM_PORT;
   if (store !== undefined && roles.includes('query')) {
@@ -302,7 +303,7 @@ function startDemo(
   store: Store | undefined,
 ): () => Promise<void> {
   const ended = new AbortController();
-  const [key = '', project = ''] = [...config.CLICKSTREAM_KEYS][0] ?? [];
+  const { key, project } = firstKey(config);
   const traffic = { url, key, clock: options.clock, logger: options.logger, signal: ended.signal };
   const run = async (): Promise<void> => {
     const live = sendLive(traffic, DEMO_EVENTS_PER_SECOND);
@@ -323,4 +324,9 @@ function startDemo(
     ended.abort();
     await running;
   };
+}
+
+function firstKey(config: Config): { key: string; project: string } {
+  const [key = '', project = ''] = [...config.CLICKSTREAM_KEYS][0] ?? [];
+  return { key, project };
 }

@@ -11,8 +11,12 @@ const FILES = {
   'shop.js': 'text/javascript; charset=utf-8',
 } as const;
 
-export function demoRoutes(): Route[] {
-  const page = readFileSync(join(FOLDER, 'shop.html'), 'utf8');
+/** `key` is the write key that the page sends with; like every write key it can be seen. */
+export function demoRoutes(key: string): Route[] {
+  const page = readFileSync(join(FOLDER, 'shop.html'), 'utf8').replace(
+    '%WRITE_KEY%',
+    encodeURIComponent(key),
+  );
   const files = Object.entries(FILES).map(([name, type]): Route => {
     const body = readFileSync(join(FOLDER, name), 'utf8');
     return {
