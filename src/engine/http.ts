@@ -167,10 +167,10 @@ async function run(
   format: string,
   query: URLSearchParams,
 ): Promise<Uint8Array | ChdbResult> {
+  const settings = readSettings(query);
   const known = o.handshake.answer(statement, format);
   if (known !== undefined) return known;
   const parameters = readParameters(statement, query);
-  const settings = readSettings(query);
   let kind: Kind = statement.kind === 'read' ? 'owner' : 'writer';
   if (who === 'reader') kind = settings.length > 0 ? 'reader with settings' : 'reader';
   return o.sessions.use(kind, async (session) => {

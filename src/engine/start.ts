@@ -41,6 +41,7 @@ export interface Engine {
   close(timeoutMs?: number): Promise<void>;
 }
 
+const WORDS_CHARS_MAX = 4_000;
 const RESTART_MS = 100;
 const RESTART_MS_MAX = 5_000;
 /** A child that ran this long before it ended is started again at once. */
@@ -55,9 +56,12 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const closing = new AbortController();
   const { port, memoryBytesMax, readers } = options;
   let order: Order = { folder, port, memoryBytesMax, readers, users };
-  let running = spawnChild(order);
+  let running = spawnChild(order, logger);
   const first = await running.reported;
-  if ('failed' in first) throw startError(options, first);
+  if ('failed' in first) {
+    await running.exited;
+    throw startError(options, first, running.words());
+  }
   order = { ...order, port: first.port };
 
   const watch = async (): Promise<void> => {
@@ -71,7 +75,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       await clock.sleep(waitMs, closing.signal);
       if (closing.signal.aborted) return;
       waitMs = Math.min(Math.max(RESTART_MS, waitMs * 2), RESTART_MS_MAX);
-      running = spawnChild(order);
+      running = spawnChild(order, logger);
       const report = await running.reported;
       if ('failed' in report) logger.error({ reason: report.failed }, 'the engine did not start');
       else logger.info({ pid: running.child.pid }, 'the engine serves again');
@@ -98,10 +102,12 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
 interface Running {
   child: ChildProcess;
   reported: Promise<Report>;
+  /** The end of what it wrote to standard error. */
+  words(): string;
   exited: Promise<{ code: number | null; signal: string | null }>;
 }
 
-function spawnChild(order: Order): Running {
+function spawnChild(order: Order, logger: Logger): Running {
   const child = fork(join(import.meta.dirname, 'main.ts'), {
     // Nothing of the parent's environment: it may hold secrets, and a reader's SQL runs here.
     env: {
@@ -110,7 +116,13 @@ function spawnChild(order: Order): Running {
       UV_THREADPOOL_SIZE: String(order.readers * 2 + 6),
       MALLOC_ARENA_MAX: '2',
     },
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+  // The engine's own words: into our log, and the reason when it does not start.
+  let words = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(-WORDS_CHARS_MAX);
+    logger.debug({ engine: text.trimEnd() }, 'the engine says');
   });
   const exited = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
   const reported = Promise.race([
@@ -119,12 +131,13 @@ function spawnChild(order: Order): Running {
   ]);
   // Sent through a pipe, so that no password stands in the list of processes.
   child.send(order);
-  return { child, reported, exited };
+  return { child, reported, exited, words: () => words };
 }
 
 function startError(
   { folder, port }: EngineOptions,
   report: { failed: string; code: string },
+  words: string,
 ): AppError {
   if (report.code === 'EADDRINUSE') {
     return new AppError(
@@ -132,11 +145,14 @@ function startError(
       `Port ${port} is in use; set CLICKSTREAM_ENGINE_PORT to another.`,
     );
   }
-  if (/Cannot lock file|already open|Code: 76/.test(report.failed)) {
+  if (/Cannot lock file/.test(words)) {
     return new AppError(
       'data_in_use',
       `Another process has the store in ${folder} open; stop it or set CLICKSTREAM_DATA.`,
     );
   }
-  return new AppError('engine_failed', `The embedded engine did not start: ${report.failed}`);
+  return new AppError(
+    'engine_failed',
+    `The embedded engine did not start: ${report.failed} ${words.trim()}`.trim(),
+  );
 }
