@@ -1,0 +1,45 @@
+/** Records and their bytes. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Event } from './event.ts';
+import { decodeRecord, encodeRecord, recordKey, type WireRecord } from './wire.ts';
+
+const event: Event = {
+  v: 1,
+  project_id: 'shop',
+  event_id: 'ä😀',
+  session_id: 's',
+  visitor_id: 'v',
+  event_time: 1,
+  received_at: 2,
+  event_name: 'x',
+  properties: JSON.parse('{"rejected":1,"__proto__":{"a":1}}'),
+};
+const rejected = {
+  project_id: 'shop',
+  event_id: '1',
+  received_at: 2,
+  reason: 'missing',
+  field: 'event_name',
+  payload: '{"a":"\0"}',
+} as const;
+
+test('an event and a refused one come back as they were', () => {
+  for (const record of [{ event }, { rejected }] satisfies WireRecord[]) {
+    const bytes = encodeRecord(record);
+    assert.deepEqual(decodeRecord(bytes), record);
+    const within = Buffer.concat([Buffer.from('xx'), bytes, Buffer.from('x')]);
+    assert.deepEqual(decodeRecord(within.subarray(2, -1)), record, 'also within a larger buffer');
+    assert.equal(JSON.parse(bytes.toString()).v, 1, 'both name their version');
+  }
+});
+
+test('what is no record is refused', () => {
+  assert.throws(() => decodeRecord(Buffer.from('nope')), SyntaxError);
+  assert.throws(() => decodeRecord(Buffer.from('{"v":2}')), RangeError);
+  assert.throws(() => decodeRecord(Buffer.from('{}')), RangeError);
+});
+
+test('the key keeps projects apart', () => {
+  assert.notEqual(recordKey('a', 'bc'), recordKey('ab', 'c'));
+});
