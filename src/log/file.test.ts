@@ -100,6 +100,26 @@ test('acknowledges and shows a record only after its flush; the rest shares the 
   });
 });
 
+test('finds every record of a large segment, also after it was opened again', () =>
+  inFolder({ segmentBytes: 512 * KB }, async (folder, log) => {
+    const RECORDS = 2_000;
+    for (let next = 0; next < RECORDS; next += 40) {
+      const texts = Array.from({ length: 40 }, (_, i) => `${next + i} `.repeat(80));
+      await log.append(texts.map((text) => record(text)));
+    }
+    const readBackwards = async (from: Log) => {
+      // So that nothing is known from the read before.
+      for (let offset = RECORDS - 1; offset >= 0; offset -= 1) {
+        const [found] = await from.read(0, offset, { ...ALL, recordsMax: 1 });
+        assert.equal(found?.offset, offset);
+        assert.equal(Number.parseInt(Buffer.from(found.bytes).toString(), 10), offset);
+      }
+    };
+    await readBackwards(log);
+    await log.close();
+    await readBackwards(await folder.open());
+  }));
+
 test('refuses at once, and changes nothing, when too much is in flight', () =>
   inFolder({ bytesInFlightMax: 10 * KB }, async (_, log) => {
     const large = record('x'.repeat(6 * KB));

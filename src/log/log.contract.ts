@@ -205,6 +205,8 @@ export function logContract(
         assert.deepEqual(stats(), [3, 3, undefined]);
         await log.append([{ ...record('a'), timeMs: 40 }]);
         assert.deepEqual(stats(), [4, 3, 40]);
+        await log.append([{ ...record('a'), timeMs: 50 }]);
+        assert.deepEqual(stats(), [5, 3, 40]);
       }));
 
     test('refuses everything once it is closed, and ends the waits', () =>
