@@ -1,0 +1,314 @@
+/**
+ * The processor on a real engine: each record one row, whatever happened before, and whatever the
+ * record holds.
+ */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { realClock } from '../base/clock.ts';
+import { createLogger } from '../base/logger.ts';
+import { createMetrics } from '../base/metrics.ts';
+import { type Engine, startEngine } from '../engine/start.ts';
+import type { Event } from '../event/event.ts';
+import { encodeRecord, recordKey } from '../event/wire.ts';
+import type { Log, NewRecord } from '../log/log.ts';
+import { createMemoryLog } from '../log/memory.ts';
+import { createClickHouseStore } from '../store/clickhouse.ts';
+import type { Store } from '../store/store.ts';
+import { registerLog } from './log-id.ts';
+import { createProcessor } from './process.ts';
+import { COLUMNS, storedRow } from './row.ts';
+
+const logger = createLogger('silent');
+const NOW_MS = Date.UTC(2026, 10, 24, 12);
+let folder: string;
+let engine: Engine;
+let store: Store;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'clickstream-process-'));
+  const memoryBytesMax = 512 * 1024 * 1024;
+  engine = await startEngine({
+    folder,
+    port: 0,
+    memoryBytesMax,
+    readers: 2,
+    logger,
+    clock: realClock,
+  });
+  const { name: user, password } = engine.owner;
+  store = createClickHouseStore({ url: engine.url, user, password, database: 'clickstream' });
+  await store.migrate();
+});
+
+after(async () => {
+  await store.close();
+  await engine.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+let made = 0;
+
+function event(more: Partial<Event> = {}): Event {
+  made++;
+  return {
+    v: 1,
+    project_id: 'shop',
+    event_id: `e-${made}`,
+    session_id: 's',
+    visitor_id: 'v',
+    event_time: NOW_MS,
+    received_at: NOW_MS,
+    event_name: 'CLICK',
+    ...more,
+  };
+}
+
+function record(e: Event): NewRecord {
+  return {
+    key: recordKey(e.project_id, e.event_id),
+    bytes: encodeRecord({ event: e }),
+    timeMs: e.received_at,
+  };
+}
+
+const newLog = (): Log => createMemoryLog({ clock: realClock, partitions: 1 });
+
+/** Lets a processor work until nothing waits on the log. */
+async function processAll(log: Log, { idsMax = 1_000 } = {}): Promise<void> {
+  const ended = new AbortController();
+  const processor = createProcessor({
+    log,
+    store,
+    clock: realClock,
+    logger,
+    metrics: createMetrics(),
+    batchRowsMax: 1_000,
+    batchBytesMax: 1_000_000,
+    batchIntervalMs: 1,
+    window: { windowMs: 86_400_000, idsMax, filterIdsMax: 1_000, filtersMax: 4 },
+  });
+  const running = processor.run(ended.signal);
+  while (log.stats().oldestWaitingMs.some((ms) => ms !== undefined)) await realClock.sleep(2);
+  ended.abort();
+  await running;
+}
+
+interface Row {
+  outcome: string;
+  event_id: string;
+  log_offset: number;
+  batch_id: number;
+  reason: string;
+  payload: string;
+}
+
+async function rowsOf(log: Log): Promise<Row[]> {
+  const log_id = await registerLog(store, log.id);
+  return store.select<Row>(
+    `SELECT outcome, event_id, log_offset, batch_id, reason, payload FROM records
+     WHERE log_id = {log_id:UInt32} ORDER BY log_offset`,
+    { log_id },
+  );
+}
+
+const outcomes = (rows: Row[]): string[] => rows.map((row) => `${row.log_offset} ${row.outcome}`);
+
+test('each record becomes one row in the order of the log', async () => {
+  const log = newLog();
+  await log.append([event(), event(), event()].map(record));
+  await processAll(log);
+  assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 stored', '2 stored']);
+});
+
+test('an event id that comes again is a duplicate, in one batch, in the next, and after a restart', async () => {
+  const log = newLog();
+  const first = event();
+  await log.append([record(first), record(first)]);
+  await processAll(log);
+  await log.append([record({ ...first, session_id: 'another' })]);
+  await processAll(log);
+  assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 duplicate', '2 duplicate']);
+});
+
+test('an event id that came by another log is a duplicate too', async () => {
+  const [one, two] = [newLog(), newLog()];
+  const first = event();
+  await one.append([record(first)]);
+  await processAll(one);
+  await two.append([record(first), record(event())]);
+  await processAll(two);
+  assert.deepEqual(outcomes(await rowsOf(two)), ['0 duplicate', '1 stored']);
+});
+
+test('an id that no longer fits into memory is asked of the store', async () => {
+  const log = newLog();
+  const first = event();
+  await log.append([first, ...Array.from({ length: 50 }, () => event())].map(record));
+  await processAll(log, { idsMax: 10 });
+  await log.append([record(first)]);
+  await processAll(log, { idsMax: 10 });
+  assert.equal((await rowsOf(log)).at(-1)?.outcome, 'duplicate');
+});
+
+test('the same id in another project, or after the window, is a new event', async () => {
+  const log = newLog();
+  const first = event();
+  const late = { ...first, received_at: NOW_MS + 86_400_000 };
+  await log.append([record(first), record({ ...first, project_id: 'other' }), record(late)]);
+  await processAll(log);
+  assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 stored', '2 stored']);
+});
+
+test('an open batch that the store has is not inserted again', async () => {
+  const log = newLog();
+  const events = [event(), event(), event()];
+  await log.append(events.map(record));
+  const log_id = await registerLog(store, log.id);
+  const rows = events.map((e, log_offset) =>
+    storedRow(e, { log_id, log_partition: 0, log_offset, batch_id: 1 }),
+  );
+  await log.commit(0, 0, JSON.stringify({ from: 0, to: 3, batch_id: 1 }));
+  await store.insert('records', COLUMNS, rows);
+  await processAll(log);
+  assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 stored', '2 stored']);
+});
+
+test('of an open batch that the store has in part, only the missing rows are inserted', async () => {
+  const log = newLog();
+  const events = [event(), event(), event()];
+  await log.append(events.map(record));
+  const log_id = await registerLog(store, log.id);
+  const [, middle] = events;
+  const place = { log_id, log_partition: 0, log_offset: 1, batch_id: 1 };
+  await log.commit(0, 0, JSON.stringify({ from: 0, to: 3, batch_id: 1 }));
+  await store.insert('records', COLUMNS, [storedRow(middle ?? event(), place)]);
+  await processAll(log);
+  assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 stored', '2 stored']);
+});
+
+test('an open batch that never reached the store is inserted, under its own number', async () => {
+  const log = newLog();
+  await log.append([event(), event()].map(record));
+  await log.commit(0, 0, JSON.stringify({ from: 0, to: 2, batch_id: 41 }));
+  await processAll(log);
+  await log.append([record(event())]);
+  await processAll(log);
+  assert.deepEqual(
+    (await rowsOf(log)).map((row) => row.batch_id),
+    [41, 41, 42],
+  );
+});
+
+test('a batch never crosses a month, so it is always one part', async () => {
+  const log = newLog();
+  const next = Date.UTC(2026, 11, 1);
+  const times = [next - 2, next - 1, next, next + 1];
+  await log.append(times.map((received_at) => record(event({ received_at }))));
+  await processAll(log);
+  assert.deepEqual(
+    (await rowsOf(log)).map((row) => row.batch_id),
+    [1, 1, 2, 2],
+  );
+});
+
+test('a record that cannot be read is kept as unprocessable and the stream goes on', async () => {
+  const log = newLog();
+  await log.append([
+    record(event()),
+    { key: 'x', bytes: Buffer.from('not json'), timeMs: NOW_MS },
+    { key: 'x', bytes: Buffer.from('{"v":9}'), timeMs: NOW_MS },
+    record(event()),
+  ]);
+  await processAll(log);
+  const rows = await rowsOf(log);
+  assert.deepEqual(outcomes(rows), ['0 stored', '1 rejected', '2 rejected', '3 stored']);
+  assert.equal(rows[1]?.reason, 'unprocessable');
+  assert.equal(rows[1]?.payload, 'not json');
+});
+
+test('a record that the store refuses is found among the others and kept as unprocessable', async () => {
+  const log = newLog();
+  const events = Array.from({ length: 20 }, () => event());
+  const poison = { ...event(), item_price: 'not a number' };
+  await log.append([...events.slice(0, 13), poison, ...events.slice(13)].map(record));
+  await processAll(log);
+  const rows = await rowsOf(log);
+  assert.equal(rows.length, 21);
+  assert.deepEqual(
+    rows.filter((row) => row.outcome !== 'stored').map((row) => [row.log_offset, row.reason]),
+    [[13, 'unprocessable']],
+  );
+});
+
+test('every field arrives in its column', async () => {
+  const log = newLog();
+  const full = event({
+    sequence: 4294967295,
+    sent_at: NOW_MS - 5,
+    properties: { nested: { deep: [1, 'ü', null] } },
+    url: 'https://shop.example/ü?a=b',
+    quantity: -3,
+    item_price: '99999999999999.9999',
+    value: '-0.0001',
+    items: [{ product_id: 'p', quantity: 2, item_price: '1.5' }, { master_category: 'Apparel' }],
+    birthdate: '1900-01-01',
+    bot: 'user_agent',
+  });
+  await log.append([record(full)]);
+  await processAll(log);
+  const [row] = await store.select<Record<string, unknown>>(
+    'SELECT * FROM events WHERE event_id = {id:String}',
+    { id: full.event_id },
+  );
+  assert.equal(row?.sequence, 4294967295);
+  assert.equal(row?.sent_at, '2026-11-24 11:59:59.995');
+  assert.equal(row?.properties, '{"nested":{"deep":[1,"ü",null]}}');
+  assert.equal(row?.quantity, -3);
+  assert.equal(row?.item_price, '99999999999999.9999');
+  assert.equal(row?.value, '-0.0001');
+  assert.equal(row?.birthdate, '1900-01-01');
+  assert.deepEqual(row?.items, [
+    { product_id: 'p', quantity: 2, item_price: '1.5', master_category: '', sub_category: '' },
+    {
+      product_id: '',
+      quantity: null,
+      item_price: null,
+      master_category: 'Apparel',
+      sub_category: '',
+    },
+  ]);
+  assert.equal(row?.promo_amount, null);
+});
+
+test('an engine that is killed in the middle loses and doubles nothing', async () => {
+  const log = newLog();
+  const working = processAllWhileAppending(log);
+  for (let i = 0; i < 3; i++) {
+    await realClock.sleep(150);
+    process.kill(engine.pid() ?? 0, 'SIGKILL');
+  }
+  const appended = await working;
+  const rows = await rowsOf(log);
+  assert.equal(rows.length, appended);
+  assert.deepEqual(
+    rows.map((row) => row.log_offset),
+    Array.from({ length: appended }, (_, i) => i),
+  );
+});
+
+async function processAllWhileAppending(log: Log): Promise<number> {
+  let appended = 0;
+  const appending = (async () => {
+    for (let i = 0; i < 60; i++) {
+      await log.append(Array.from({ length: 20 }, () => record(event())));
+      appended += 20;
+      await realClock.sleep(10);
+    }
+  })();
+  await Promise.all([appending, processAll(log)]);
+  await processAll(log);
+  return appended;
+}
