@@ -8,7 +8,10 @@ export const CODES = {
   // requests
   bad_request: [400, 'The request cannot be read; the message says what and where.'],
   not_json: [400, 'The body is not JSON, or not valid UTF-8.'],
-  all_rejected: [400, 'Every event of the request was refused; `rejected` says why, each by itself.'],
+  all_rejected: [
+    400,
+    'Every event of the request was refused; `rejected` says why, each by itself.',
+  ],
   unauthorized: [401, 'The write key, or user and password, is missing or not known.'],
   forbidden_host: [403, 'The Host header names another address than this server listens on.'],
   not_found: [404, 'There is nothing at this address; the message names what was not found.'],

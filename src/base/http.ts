@@ -134,8 +134,8 @@ export function sendError(response: ServerResponse, thrown: unknown, logger: Log
   }
   const headers: Record<string, string> = { 'content-type': 'application/json' };
   if (error.retryAfterS !== undefined) headers['retry-after'] = String(error.retryAfterS);
-  if (error.code === 'method_not_allowed') headers['allow'] = error.field ?? '';
+  if (error.code === 'method_not_allowed') headers.allow = error.field ?? '';
   // What is left of a refused body is not read: the connection ends with the answer.
-  if (!response.req.complete) headers['connection'] = 'close';
+  if (!response.req.complete) headers.connection = 'close';
   send(response, error.status, errorBody(error), headers);
 }
