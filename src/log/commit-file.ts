@@ -11,7 +11,7 @@ import { NOTE_BYTES_MAX } from './log.ts';
 const SLOT_BYTES = 8192;
 const HEADER_BYTES = 32;
 
-export interface CommitState {
+interface CommitState {
   offset: number;
   note: string;
   /** One past the last durable record when this was written. */

@@ -198,7 +198,9 @@ async function retryWhileFull<T>(clock: HandClock, append: () => Promise<T>): Pr
 test('a full file system refuses appends until there is room, and loses nothing', async (t) => {
   const mount = mkdtempSync(join(tmpdir(), 'clickstream-tmpfs-'));
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', mount], { stdio: 'pipe' });
+    execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', mount], {
+      stdio: 'pipe',
+    });
   } catch {
     rmdirSync(mount);
     return t.skip('needs the right to mount a small file system');
@@ -228,7 +230,7 @@ test('a full file system refuses appends until there is room, and loses nothing'
       assert.deepEqual(folder.fatal, []);
     });
   } finally {
-    execFileSync('umount', [mount]);
+    execFileSync('/bin/umount', [mount]);
     rmdirSync(mount);
   }
   return undefined;

@@ -17,7 +17,7 @@ import { check } from '../base/check.ts';
 import { AppError } from '../base/errors.ts';
 import type { Lock } from './disk.ts';
 import { GROUP_HEADER_BYTES, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES } from './format.ts';
-import type { Log, NewRecord, Position } from './log.ts';
+import type { Log, LogStats, NewRecord, Position } from './log.ts';
 import { type FileLogOptions, lockFolder, openPartitions } from './open-folder.ts';
 import type { Call, Partition } from './partition.ts';
 import { partitionOf } from './partition-of.ts';
@@ -230,7 +230,7 @@ class FileLog implements Log {
     return this.#partition(number).committed;
   }
 
-  stats(): ReturnType<Log['stats']> {
+  stats(): LogStats {
     return {
       ends: this.#partitions.map(({ end }) => end),
       committed: this.#partitions.map(({ committed }) => committed.offset),

@@ -13,7 +13,7 @@
 import { crc32c } from '@node-rs/crc32';
 import { AppError } from '../base/errors.ts';
 
-export const SEGMENT_VERSION = 1;
+const SEGMENT_VERSION = 1;
 export const SEGMENT_HEADER_BYTES = 64;
 export const GROUP_HEADER_BYTES = 24;
 export const RECORD_HEADER_BYTES = 16;
