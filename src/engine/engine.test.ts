@@ -298,6 +298,18 @@ test("a driver's first questions are answered, and nothing is offered that is no
   assert.deepEqual(again.bytes, check.bytes);
 });
 
+test('what a failed statement had written so far never reaches the next answer', async () => {
+  const slow = 'SELECT count() FROM numbers(1000000000000) WHERE NOT ignore(sipHash64(number))';
+  for (const who of ['owner', 'reader'] as const) {
+    const failed = await ask(who, `${slow} FORMAT JSON`, { query: 'max_execution_time=1' });
+    assert.equal(failed.code, '159');
+    for (let i = 0; i < 4; i++) {
+      const answer = await ask(who, 'SELECT count() AS c FROM t FORMAT JSONEachRow');
+      assert.match(answer.text, /^\{"c":\d+\}\n$/);
+    }
+  }
+});
+
 test('a long question does not hold up an insert', async () => {
   const controller = new AbortController();
   let isDone = false;

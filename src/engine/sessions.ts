@@ -30,10 +30,8 @@ export interface SessionLimits {
 
 export function openSessions(folder: string, configFile: string, limits: SessionLimits): Sessions {
   const connectionArgs = [`--config-file=${configFile}`];
-  const all: Session[] = [];
   const open = (prepare: string[]): Session => {
     const session = new Session(folder, { connectionArgs, installSignalHandlers: false });
-    all.push(session);
     for (const sql of [
       'CREATE DATABASE IF NOT EXISTS clickstream',
       'USE clickstream',
@@ -63,7 +61,6 @@ export function openSessions(folder: string, configFile: string, limits: Session
     use: (kind, work) => pools[kind].use(work),
     async close() {
       await Promise.all(Object.values(pools).map((pool) => pool.drain()));
-      for (const session of all) session.close();
     },
   };
 }
@@ -75,43 +72,59 @@ interface Pool {
 
 function createPool(size: number, waitingMax: number, open: () => Session): Pool {
   const free: Session[] = [];
-  const waiting: ((session: Session) => void)[] = [];
-  let opened = 0;
+  const waiting: (() => void)[] = [];
   let busy = 0;
   let idle = (): void => undefined;
-  const take = async (): Promise<Session> => {
-    const session = free.pop();
-    if (session !== undefined) return session;
-    if (opened < size) {
-      opened++;
-      return open();
-    }
-    if (waiting.length >= waitingMax) {
-      throw new EngineError(202, 'Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)');
-    }
-    return new Promise((resolve) => waiting.push(resolve));
-  };
   return {
     async use(work) {
-      busy++;
-      try {
-        const session = await take();
-        try {
-          return await work(session);
-        } finally {
-          const next = waiting.shift();
-          if (next === undefined) free.push(session);
-          else next(session);
+      if (busy >= size) {
+        if (waiting.length >= waitingMax) {
+          throw new EngineError(
+            202,
+            'Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)',
+          );
         }
+        // Who ends hands its place over, so `busy` stays as it is.
+        await new Promise<void>((resolve) => waiting.push(resolve));
+      } else {
+        busy++;
+      }
+      try {
+        const session = free.pop() ?? open();
+        const result = await closeOnError(session, work);
+        free.push(session);
+        return result;
       } finally {
-        busy--;
-        if (busy === 0) idle();
+        const next = waiting.shift();
+        if (next !== undefined) next();
+        else if (--busy === 0) idle();
       }
     },
     async drain() {
-      if (busy > 0) await new Promise<void>((resolve) => (idle = resolve));
+      if (busy > 0) {
+        await new Promise<void>((resolve) => {
+          idle = resolve;
+        });
+      }
+      for (const session of free.splice(0)) session.close();
     },
   };
+}
+
+/**
+ * After a failed statement chDB 3.4 begins the session's next answer with what the failed one had
+ * written so far, which may be somebody else's. Such a session is never used again.
+ */
+async function closeOnError<T>(
+  session: Session,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  try {
+    return await work(session);
+  } catch (error) {
+    session.close();
+    throw error;
+  }
 }
 
 /** Binds the parameters on this session, then runs the statement. */

@@ -66,7 +66,7 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
     migrate: () =>
       migrate(
         options.database,
-        (sql) => command(sql),
+        (sql) => store.command(sql),
         (sql) => store.select(sql),
       ),
 
@@ -95,7 +95,7 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
     async settle() {
       // On a server it ends them; the engine runs it on its one writer, behind them.
       const ids = [...open].map((id) => `'${id}'`).join(', ') || "''";
-      await command(`KILL QUERY WHERE query_id IN (${ids}) SYNC`);
+      await store.command(`KILL QUERY WHERE query_id IN (${ids}) SYNC`);
       open.clear();
     },
 
@@ -126,17 +126,17 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
       }
     },
 
+    async command(sql) {
+      try {
+        await client.command({ query: sql });
+      } catch (error) {
+        throw sortError(error);
+      }
+    },
+
     ping: async () => (await client.ping()).success,
     close: () => client.close(),
   };
-
-  async function command(sql: string): Promise<void> {
-    try {
-      await client.command({ query: sql });
-    } catch (error) {
-      throw sortError(error);
-    }
-  }
 
   return store;
 }

@@ -38,6 +38,9 @@ export interface Store {
     options?: SelectOptions,
   ): Promise<{ columns: { name: string; type: string }[]; rows: Row[] }>;
 
+  /** Runs one statement that answers nothing. @throws AppError as `select`. */
+  command(sql: string): Promise<void>;
+
   /** True when the store answers. */
   ping(): Promise<boolean>;
 

@@ -1,0 +1,87 @@
+/** The contract on the embedded engine, and on a server where one is named. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { realClock } from '../base/clock.ts';
+import { createLogger } from '../base/logger.ts';
+import { startEngine } from '../engine/start.ts';
+import { createClickHouseStore } from './clickhouse.ts';
+import { storeContract } from './store.contract.ts';
+
+async function openEngine() {
+  const folder = await mkdtemp(join(tmpdir(), 'clickstream-store-'));
+  const logger = createLogger('silent');
+  const memoryBytesMax = 512 * 1024 * 1024;
+  const engine = await startEngine({
+    folder,
+    port: 0,
+    memoryBytesMax,
+    readers: 2,
+    logger,
+    clock: realClock,
+  });
+  const { name: user, password } = engine.owner;
+  const store = createClickHouseStore({ url: engine.url, user, password, database: 'clickstream' });
+  return {
+    store,
+    engine,
+    async close() {
+      await store.close();
+      await engine.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+storeContract('engine', openEngine);
+
+const server = process.env.CLICKSTREAM_TEST_CLICKHOUSE_URL;
+if (server === undefined) {
+  test('server: the contract', { skip: 'CLICKSTREAM_TEST_CLICKHOUSE_URL names no server' });
+} else {
+  const { protocol, host, username, password, pathname } = new URL(server);
+  const database = pathname.slice(1) || 'clickstream_test';
+  storeContract('server', async () => {
+    const store = createClickHouseStore({
+      url: `${protocol}//${host}`,
+      user: username,
+      password,
+      database,
+    });
+    return { store, close: () => store.close() };
+  });
+}
+
+test('an engine that is killed during an insert leaves all of its rows or none', async () => {
+  const { store, engine, close } = await openEngine();
+  await store.command('CREATE TABLE killed (n UInt64) ENGINE = MergeTree ORDER BY n');
+  const rows = Array.from({ length: 50_000 }, (_, i) => [i]);
+  for (let i = 0; i < 3; i++) {
+    const inserting = store.insert('killed', ['n'], rows).then(
+      () => 'done',
+      (error: { code: string }) => error.code,
+    );
+    await realClock.sleep(5 + i * 12);
+    process.kill(engine.pid() ?? 0, 'SIGKILL');
+    assert.match(await inserting, /^(done|store_ambiguous|store_unreachable)$/);
+    while (!(await store.ping())) await realClock.sleep(10);
+    const found = await store.select<{ c: number }>('SELECT count() AS c FROM killed');
+    assert.equal((found[0]?.c ?? -1) % rows.length, 0);
+  }
+  await close();
+});
+
+test('where nothing listens the store is unreachable, and nothing was sent', async () => {
+  const store = createClickHouseStore({
+    url: 'http://127.0.0.1:9',
+    user: 'x',
+    password: 'y',
+    database: 'z',
+  });
+  assert.equal(await store.ping(), false);
+  await assert.rejects(store.select('SELECT 1'), { code: 'store_unreachable' });
+  await assert.rejects(store.insert('t', ['n'], [[1]]), { code: 'store_unreachable' });
+  await store.close();
+});
