@@ -17,72 +17,102 @@ export interface TrafficOptions {
   signal: AbortSignal;
 }
 
-const SEED = 1;
-const HISTORY_BATCH = 500;
-/** Ticks a second: small enough for the page to move steadily. */
-const TICKS_PER_SECOND = 4;
+export interface HistoryOptions extends TrafficOptions {
+  seed?: number;
+  /** The end of the history; now if absent. */
+  toMs?: number;
+  /** Called after every batch with the number of events taken so far. */
+  onProgress?: (taken: number) => void;
+}
+
+const BATCH_EVENTS_MAX = 500;
+/** Small enough for the page to move steadily. */
+const TICK_MS = 250;
 const RETRY_MS = 1_000;
+const RETRY_AFTER_MS_MAX = 60_000;
 /** A visitor does something this often. */
 const SECONDS_PER_EVENT = 20;
+const VISITS_AT_ONCE_MAX = 5_000;
 
-/** Posts `events` backdated events spread over the last `days`; resolves with how many were taken. */
+/**
+ * Posts about `events` backdated events spread over `days`; resolves with how many were taken.
+ * @throws Error when the collector refuses for good, as it does a wrong key.
+ */
 export async function fillHistory(
-  o: TrafficOptions,
+  o: HistoryOptions,
   days: number,
   events: number,
 ): Promise<number> {
-  const toMs = o.clock.now();
-  const shop = createShop({ seed: SEED });
+  const { seed = 1, toMs = o.clock.now(), onProgress } = o;
   let batch: SentEvent[] = [];
   let taken = 0;
-  for (const event of shop.history(toMs - days * 86_400_000, toMs, events)) {
-    batch.push(event);
-    if (batch.length < HISTORY_BATCH) continue;
+  const flush = async (): Promise<void> => {
     taken += await send(o, batch);
     batch = [];
+    onProgress?.(taken);
+  };
+  for (const event of createShop({ seed }).history(toMs - days * 86_400_000, toMs, events)) {
+    batch.push(event);
+    if (batch.length === BATCH_EVENTS_MAX) await flush();
     if (o.signal.aborted) return taken;
   }
-  return taken + (batch.length > 0 ? await send(o, batch) : 0);
+  if (batch.length > 0) await flush();
+  return taken;
 }
 
-/** Sends about `eventsPerSecond` until the signal fires. */
+/**
+ * Sends about `eventsPerSecond` until the signal fires.
+ * @throws Error when the collector refuses for good, as it does a wrong key.
+ */
 export async function sendLive(o: TrafficOptions, eventsPerSecond: number): Promise<void> {
-  const visitsAtOnce = Math.max(1, Math.round(eventsPerSecond * SECONDS_PER_EVENT));
-  const shop = createShop({ seed: o.clock.now() % 1_000_000, visitsAtOnce });
+  const visits = Math.round(eventsPerSecond * SECONDS_PER_EVENT);
+  const visitsAtOnce = Math.min(Math.max(visits, 1), VISITS_AT_ONCE_MAX);
+  // Another seed at every start: the ids of one run must not come again in the next.
+  const shop = createShop({ seed: o.clock.now(), visitsAtOnce });
   const startedMs = o.clock.elapsed();
   let sent = 0;
   while (!o.signal.aborted) {
     const due = Math.floor(((o.clock.elapsed() - startedMs) / 1_000) * eventsPerSecond) - sent;
-    if (due > 0) {
-      // After a pause of the machine the gap is not made up for: nobody was in the shop.
-      await send(o, shop.nextEvents(o.clock.now(), Math.min(due, eventsPerSecond)));
-      sent += due;
-    }
-    await o.clock.sleep(1_000 / TICKS_PER_SECOND, o.signal);
+    // After a pause of the machine the gap is not made up for: nobody was in the shop.
+    let left = Math.min(due, Math.ceil(eventsPerSecond));
+    for (; left > 0 && !o.signal.aborted; left -= BATCH_EVENTS_MAX)
+      await send(o, shop.nextEvents(o.clock.now(), Math.min(left, BATCH_EVENTS_MAX)));
+    sent += due;
+    await o.clock.sleep(TICK_MS, o.signal);
   }
 }
 
 /** Sends one batch until it is answered 202, waiting as told; 0 when the signal ended it. */
 async function send(o: TrafficOptions, events: SentEvent[]): Promise<number> {
-  const body = JSON.stringify({ events, sent_at: o.clock.now() });
   while (!o.signal.aborted) {
+    let waitMs = RETRY_MS;
     try {
       const response = await fetch(`${o.url}/v1/events`, {
         method: 'POST',
         headers: { authorization: `Bearer ${o.key}`, 'content-type': 'application/json' },
-        body,
+        body: JSON.stringify({ events, sent_at: o.clock.now() }),
         signal: o.signal,
       });
-      const answer = (await response.json()) as { accepted?: number };
-      if (response.status === 202) return answer.accepted ?? 0;
-      const waitMs = Number(response.headers.get('retry-after') ?? 1) * 1_000;
-      o.logger.warn({ status: response.status, answer, waitMs }, 'the demo shop was refused');
-      await o.clock.sleep(waitMs, o.signal);
+      const answer = await response.text();
+      if (response.status === 202) return (JSON.parse(answer) as { accepted: number }).accepted;
+      if (response.status < 500 && response.status !== 429)
+        throw new RefusedError(`the collector answered ${response.status}: ${answer}`);
+      waitMs = retryAfterMs(response);
+      o.logger.warn({ status: response.status, waitMs }, 'the synthetic shop has to wait');
     } catch (error) {
+      if (error instanceof RefusedError) throw error;
       if (o.signal.aborted) return 0;
-      o.logger.warn({ err: error }, 'the demo shop cannot reach the collector');
-      await o.clock.sleep(RETRY_MS, o.signal);
+      o.logger.warn({ err: error, waitMs }, 'the synthetic shop cannot reach the collector');
     }
+    await o.clock.sleep(waitMs, o.signal);
   }
   return 0;
+}
+
+/** Refused for good: sending it again would not help. */
+class RefusedError extends Error {}
+
+function retryAfterMs(response: Response): number {
+  const seconds = Number(response.headers.get('retry-after') ?? Number.NaN);
+  return Number.isNaN(seconds) ? RETRY_MS : Math.min(seconds * 1_000, RETRY_AFTER_MS_MAX);
 }
