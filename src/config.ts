@@ -43,7 +43,7 @@ const text = (
   allows,
 });
 
-export const ROLES = ['collect', 'process', 'query'] as const;
+const ROLES = ['collect', 'process', 'query'] as const;
 export type Role = (typeof ROLES)[number];
 
 export const SETTINGS = {

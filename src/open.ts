@@ -22,7 +22,7 @@ interface Tools {
   onFatal: (error: Error) => void;
 }
 
-export const DATABASE = 'clickstream';
+const DATABASE = 'clickstream';
 
 const MB = 1024 * 1024;
 const HOUR_MS = 3_600_000;

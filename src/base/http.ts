@@ -119,7 +119,7 @@ export function send(
 }
 
 /** Answers with the error's JSON. What is not an AppError is logged and answered as `internal`. */
-export function sendError(response: ServerResponse, thrown: unknown, logger: Logger): void {
+function sendError(response: ServerResponse, thrown: unknown, logger: Logger): void {
   let error: AppError;
   if (thrown instanceof AppError) {
     error = thrown;

@@ -15,7 +15,7 @@ export const RANGES = {
 } as const;
 export type Range = keyof typeof RANGES;
 
-export type Operator = 'is' | 'is_not';
+type Operator = 'is' | 'is_not';
 export interface Filter {
   field: string;
   operator: Operator;

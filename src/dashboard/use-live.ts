@@ -7,7 +7,7 @@ import { useSyncExternalStore } from 'react';
 import type { LiveMinute, LiveUpdate } from '../query/questions.ts';
 import { filterQuery, type View } from './url-state.ts';
 
-export type LiveStatus = 'connecting' | 'live' | 'reconnecting' | 'paused';
+type LiveStatus = 'connecting' | 'live' | 'reconnecting' | 'paused';
 
 export interface LiveData {
   status: LiveStatus;

@@ -20,7 +20,7 @@ const AGAIN_MS: Record<Range, number> = {
   all: 30_000,
 };
 
-export const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 /** The address of an answer, for fetching and for the download link. */
 export function useAddress(question: Question): string {

@@ -16,7 +16,7 @@ export interface Statement {
   insert: InsertHead | undefined;
 }
 
-export interface InsertHead {
+interface InsertHead {
   /** As written, quotes and database included. */
   table: string;
   columns: string[];

@@ -50,7 +50,7 @@ const INTERVALS = {
   week: ['INTERVAL 1 WEEK', 604_800_000],
   month: ['INTERVAL 1 MONTH', 2_592_000_000],
 } as const;
-export type Interval = keyof typeof INTERVALS;
+type Interval = keyof typeof INTERVALS;
 
 export const RANGES = {
   '15m': 900_000,
@@ -71,7 +71,7 @@ const DEFAULT_RANGE = '24h';
 /** Nothing is older: the collector takes no event from before. */
 export const FIRST_MS = Date.UTC(2000, 0, 1);
 
-export interface Filter {
+interface Filter {
   field: (typeof FILTER_FIELDS)[number];
   operator: (typeof OPERATORS)[number];
   values: string[];

@@ -3,96 +3,136 @@
  * the page is left. An event keeps its id, so sending it twice counts it once. Bounded: when the
  * collector cannot be reached for long, the oldest events are given up.
  */
-import type { Event, SentField } from '../event/event.ts';
-
-export type QueuedEvent = Partial<Pick<Event, SentField>> & Pick<Event, 'event_name' | 'event_id'>;
+import { warn } from './warn.ts';
 
 export interface Queue {
-  push(event: QueuedEvent): void;
-  /** Sends what waits now, in a way that outlives the page. */
+  /** @throws TypeError when the event cannot be written as JSON. */
+  push(event: object): void;
+  /** Hands what waits to the browser, which sends it even when the page is gone. */
   leave(): void;
 }
 
+/** Soon, so that a click is on the dashboard while one looks; what comes together goes together. */
 const FLUSH_MS = 100;
 const BATCH_EVENTS_MAX = 50;
+/** Beacons and requests that outlive the page share 64 KiB (Fetch standard, keepalive). */
+const BATCH_BYTES_MAX = 30_000;
+const KEEPALIVE_BYTES_MAX = 60_000;
 const QUEUE_EVENTS_MAX = 1_000;
+/** The collector refuses larger events. */
+const EVENT_BYTES_MAX = 65_536;
 const RETRY_MS = 1_000;
 const RETRY_MS_MAX = 60_000;
-/** A beacon may carry 64 KiB in all (Fetch standard, keepalive quota). */
-const BEACON_CHARS_MAX = 50_000;
+const RETRY_AFTER_MS_MAX = 3_600_000;
+
+interface Waiting {
+  text: string;
+  bytes: number;
+}
 
 export function createQueue(url: string): Queue {
-  const waiting: QueuedEvent[] = [];
-  let _timer: ReturnType<typeof setTimeout> | undefined;
-  let isSending = false;
-  let retryMs = 0;
+  /** The first `inFlight` of them are on their way. */
+  const waiting: Waiting[] = [];
+  let inFlight = 0;
+  let failures = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
-  const body = (events: readonly QueuedEvent[]): string =>
-    JSON.stringify({ events, sent_at: Date.now() });
-
-  function later(ms: number): void {
-    _timer ??= setTimeout(() => {
-      _timer = undefined;
+  function schedule(ms: number): void {
+    if (timer !== undefined) return;
+    timer = setTimeout(() => {
+      timer = undefined;
       void send();
     }, ms);
   }
 
-  async function send(): Promise<void> {
-    if (isSending || waiting.length === 0) return;
-    isSending = true;
-    const batch = waiting.slice(0, BATCH_EVENTS_MAX);
-    const waitMs = await post(body(batch));
-    isSending = false;
-    if (waitMs === undefined) {
-      // Taken, or refused for good: sending these again would not help.
-      const sent = new Set(batch.map((event) => event.event_id));
-      for (let i = waiting.length - 1; i >= 0; i--) {
-        if (sent.has(waiting[i]?.event_id ?? '')) waiting.splice(i, 1);
-      }
-      retryMs = 0;
-      if (waiting.length > 0) later(0);
-    } else {
-      retryMs = Math.min(Math.max(waitMs, retryMs * 2, RETRY_MS), RETRY_MS_MAX);
-      later(retryMs);
+  /** How many go together from this place on: at least one, when there is one. */
+  function batchSize(from: number): number {
+    let bytes = 0;
+    let to = from;
+    for (; to < waiting.length && to - from < BATCH_EVENTS_MAX; to++) {
+      bytes += waiting[to]?.bytes ?? 0;
+      if (bytes > BATCH_BYTES_MAX && to > from) break;
     }
+    return to - from;
   }
 
-  /** How long to wait before a repetition; undefined when there is nothing to repeat. */
-  async function post(text: string): Promise<number | undefined> {
-    try {
-      // As text/plain a browser sends it to another origin without asking first.
-      const response = await fetch(url, {
-        method: 'POST',
-        body: text,
-        headers: { 'content-type': 'text/plain' },
-        keepalive: text.length < BEACON_CHARS_MAX,
-      });
-      if (response.status !== 429 && response.status < 500) return undefined;
-      return Number(response.headers.get('retry-after') ?? 1) * 1_000;
-    } catch {
-      // Offline, or blocked: the events wait.
-      return RETRY_MS;
+  async function send(): Promise<void> {
+    if (inFlight > 0 || waiting.length === 0) return;
+    inFlight = batchSize(0);
+    const retryAfterMs = await post(url, bodyOf(waiting.slice(0, inFlight)));
+    if (retryAfterMs === undefined) {
+      waiting.splice(0, inFlight);
+      failures = 0;
+    } else {
+      failures++;
     }
+    inFlight = 0;
+    if (waiting.length > 0) schedule(failures === 0 ? 0 : backOffMs(failures, retryAfterMs ?? 0));
   }
 
   return {
     push(event) {
-      waiting.push(event);
-      if (waiting.length > QUEUE_EVENTS_MAX) {
-        waiting.shift();
+      const text = JSON.stringify(event);
+      const bytes = byteLength(text);
+      if (bytes > EVENT_BYTES_MAX) {
+        warn(`an event of ${bytes} bytes is not sent, the most is ${EVENT_BYTES_MAX}`);
+        return;
       }
-      if (waiting.length >= BATCH_EVENTS_MAX) void send();
-      else later(FLUSH_MS);
+      if (waiting.length >= QUEUE_EVENTS_MAX) waiting.splice(inFlight, 1);
+      waiting.push({ text, bytes });
+      if (failures === 0 && waiting.length - inFlight >= BATCH_EVENTS_MAX) void send();
+      else schedule(FLUSH_MS);
     },
     leave() {
-      while (waiting.length > 0) {
-        let count = Math.min(waiting.length, BATCH_EVENTS_MAX);
-        while (count > 1 && body(waiting.slice(0, count)).length > BEACON_CHARS_MAX) {
-          count = Math.ceil(count / 2);
-        }
-        if (!navigator.sendBeacon(url, body(waiting.slice(0, count)))) return;
-        waiting.splice(0, count);
+      // What is in flight outlives the page as it is.
+      for (let count = batchSize(inFlight); count > 0; count = batchSize(inFlight)) {
+        const batch = waiting.slice(inFlight, inFlight + count);
+        if (!navigator.sendBeacon(url, bodyOf(batch))) return;
+        waiting.splice(inFlight, count);
       }
     },
   };
+}
+
+function bodyOf(batch: readonly Waiting[]): string {
+  const events = batch.map(({ text }) => text).join(',');
+  return `{"sent_at":${Date.now()},"events":[${events}]}`;
+}
+
+/**
+ * Resolves with how long to wait before a repetition, at least; undefined when there is nothing to
+ * repeat: it was taken, or refused for good. Never rejects.
+ */
+async function post(url: string, body: string): Promise<number | undefined> {
+  try {
+    // As text/plain a browser sends it to another origin without asking first.
+    const response = await fetch(url, {
+      method: 'POST',
+      body,
+      headers: { 'content-type': 'text/plain' },
+      credentials: 'omit',
+      keepalive: byteLength(body) < KEEPALIVE_BYTES_MAX,
+    });
+    const { status } = response;
+    if (status === 408 || status === 429 || status >= 500) {
+      const afterMs = Number(response.headers.get('retry-after')) * 1_000;
+      return Number.isNaN(afterMs) ? 0 : Math.min(afterMs, RETRY_AFTER_MS_MAX);
+    }
+    const answer = await response.text();
+    if (status !== 202 || answer.includes('"reason"')) warn(`refused with ${status}`, answer);
+    return undefined;
+  } catch {
+    // Offline or blocked: the events wait.
+    return 0;
+  }
+}
+
+/** Longer each time, and not the same for every browser that waits. */
+function backOffMs(failures: number, retryAfterMs: number): number {
+  const ms = Math.min(RETRY_MS * 2 ** (failures - 1), RETRY_MS_MAX);
+  return Math.max(ms, retryAfterMs) * (1 + Math.random() / 4);
+}
+
+function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
 }

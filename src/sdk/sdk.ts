@@ -4,9 +4,10 @@
  */
 import type { Json, SentField } from '../event/event.ts';
 import { watchClicks } from './clicks.ts';
-import { newId, nextInSession, visitorId } from './ids.ts';
+import { newEventId, nextInSession, visitorId } from './ids.ts';
 import { watchPageViews } from './page-views.ts';
-import { createQueue, type QueuedEvent } from './queue.ts';
+import { createQueue } from './queue.ts';
+import { warn } from './warn.ts';
 
 export interface Options {
   /** Origin of the collector. */
@@ -15,10 +16,12 @@ export interface Options {
   key: string;
 }
 
+export type Fields = { [name in SentField]?: Json } & { [name: string]: Json };
+
 export interface Clickstream {
   /** Sends an event. Fields with a column of their own land there, the rest in `properties`. */
-  track(name: string, fields?: { [name in SentField]?: Json } & { [name: string]: Json }): void;
-  /** From now on events carry this customer. */
+  track(name: string, fields?: Fields): void;
+  /** From now on events of this page carry this customer. */
   identify(customerId: string): void;
 }
 
@@ -26,23 +29,12 @@ export function init({ url, key }: Options): Clickstream {
   const queue = createQueue(`${url}/v1/events?key=${encodeURIComponent(key)}`);
   let customerId: string | undefined;
 
-  const track: Clickstream['track'] = (name, fields = {}) => {
-    const nowMs = Date.now();
-    queue.push({
-      event_name: name,
-      event_id: newId(nowMs),
-      event_time: nowMs,
-      visitor_id: visitorId(nowMs),
-      ...nextInSession(nowMs),
-      ...(customerId === undefined ? {} : { customer_id: customerId }),
-      url: location.href,
-      title: document.title,
-      ...(document.referrer === '' ? {} : { referrer: document.referrer }),
-      language: navigator.language,
-      screen: `${screen.width}x${screen.height}`,
-      ...(navigator.webdriver ? { webdriver: true } : {}),
-      ...fields,
-    } as QueuedEvent);
+  const track: Clickstream['track'] = (name, fields) => {
+    try {
+      queue.push({ ...whatIsKnown(), customer_id: customerId, ...fields, event_name: name });
+    } catch (error) {
+      warn(`${name} is not sent`, error);
+    }
   };
 
   watchPageViews(track);
@@ -56,5 +48,23 @@ export function init({ url, key }: Options): Clickstream {
     identify(id) {
       customerId = id;
     },
+  };
+}
+
+/** What the browser tells of itself and the page; `undefined` is not sent. */
+function whatIsKnown(): { [name in SentField]?: Json | undefined } & { webdriver?: true } {
+  const nowMs = Date.now();
+  return {
+    event_id: newEventId(nowMs),
+    event_time: nowMs,
+    visitor_id: visitorId(),
+    ...nextInSession(nowMs),
+    url: location.href,
+    title: document.title || undefined,
+    referrer: document.referrer || undefined,
+    language: navigator.language,
+    screen: `${screen.width}x${screen.height}`,
+    traffic_source: /Mobi/.test(navigator.userAgent) ? 'MOBILE' : 'WEB',
+    ...(navigator.webdriver ? { webdriver: true } : {}),
   };
 }
