@@ -16,7 +16,7 @@ export interface Options {
   key: string;
 }
 
-export type Fields = { [name in SentField]?: Json } & { [name: string]: Json };
+type Fields = { [name in SentField]?: Json } & { [name: string]: Json };
 
 export interface Clickstream {
   /** Sends an event. Fields with a column of their own land there, the rest in `properties`. */
