@@ -85,11 +85,14 @@ export function createQueue(url: string): Queue {
     },
     leave() {
       // What is in flight outlives the page as it is.
-      for (let count = batchSize(inFlight); count > 0; count = batchSize(inFlight)) {
-        const batch = waiting.slice(inFlight, inFlight + count);
-        if (!navigator.sendBeacon(url, bodyOf(batch))) return;
-        waiting.splice(inFlight, count);
+      let from = inFlight;
+      for (let count = batchSize(from); count > 0; count = batchSize(from)) {
+        if (!navigator.sendBeacon(url, bodyOf(waiting.slice(from, from + count)))) break;
+        from += count;
       }
+      // Nobody tells what became of a beacon. While the collector fails the events stay here too,
+      // for a page that was only hidden; what arrives twice is counted once.
+      if (failures === 0) waiting.splice(inFlight, from - inFlight);
     },
   };
 }
