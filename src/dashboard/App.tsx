@@ -18,12 +18,12 @@ import { VisitsByHour } from './panels/VisitsByHour.tsx';
 import { VisitsByWeekday } from './panels/VisitsByWeekday.tsx';
 import { VisitsOverTime } from './panels/VisitsOverTime.tsx';
 import { WebVsMobile } from './panels/WebVsMobile.tsx';
-import { FirstRun } from './ui/FirstRun.tsx';
+import { FirstSteps } from './ui/FirstSteps.tsx';
 import { LiveState } from './ui/LiveState.tsx';
 import { TopBar } from './ui/TopBar.tsx';
 import { changeView, RANGES, useView } from './url-state.ts';
 import { followLive, pauseLive, useLive } from './use-live.ts';
-import { useQuestion } from './use-question.ts';
+import { useIsEmpty, useQuestion, ZONE } from './use-question.ts';
 
 export function App() {
   const view = useView();
@@ -34,18 +34,24 @@ export function App() {
         range={view.range}
         filters={view.filters}
         onRange={(range) => changeView({ range })}
-        onDrop={(filter) => changeView({ filters: view.filters.filter((f) => f !== filter) })}
+        onFilters={(filters) => changeView({ filters })}
       >
         <LiveBar />
       </TopBar>
       <main>
-        <FirstRunIfEmpty />
+        <FirstRun />
         <section aria-labelledby="now">
           <h2 id="now">Now</h2>
           <LiveNow />
         </section>
         <section aria-labelledby="range">
-          <h2 id="range">{view.range === 'all' ? 'All time' : `Last ${RANGES[view.range]}`}</h2>
+          <h2 id="range">
+            {view.range === 'all' ? 'All time' : `Last ${RANGES[view.range]}`}
+            <small>
+              {view.range === 'all' ? '' : 'change against the same time before · '}
+              times in {ZONE}
+            </small>
+          </h2>
           <Totals />
           <div className="grid">
             <EventsOverTime />
@@ -57,11 +63,15 @@ export function App() {
         </section>
         <section aria-labelledby="orders">
           <h2 id="orders">Orders and payments</h2>
-          <div className="grid">
-            <TotalOrders />
-            <OrderingCustomers />
+          <div className="grid thirds">
+            <div className="stack">
+              <TotalOrders />
+              <OrderingCustomers />
+            </div>
             <PaymentStatus />
             <PaymentStatusByMethod />
+          </div>
+          <div className="grid">
             <OrdersByCategory />
             <OrdersByGenderAndCategory />
             <CartAdditionsByCategory />
@@ -88,11 +98,11 @@ function LiveBar() {
   return <LiveState live={{ status, behindMs, heardAt }} onPause={pauseLive} />;
 }
 
-function FirstRunIfEmpty() {
-  const { filters, range } = useView();
+/** Instructions, as long as the project has no event at all. */
+function FirstRun() {
+  const { project, filters } = useView();
   const { data } = useQuestion('totals');
-  const hasLive = useLive((live) => live.minutes.length > 0);
-  const isEmpty =
-    data?.rows[0]?.events === 0 && !hasLive && filters.length === 0 && range === 'all';
-  return isEmpty ? <FirstRun origin={window.location.origin} /> : null;
+  const isQuiet = useLive((live) => live.now !== undefined && live.minutes.length === 0);
+  const isEmpty = useIsEmpty(isQuiet && filters.length === 0 && data?.rows[0]?.events === 0);
+  return isEmpty ? <FirstSteps origin={window.location.origin} project={project} /> : null;
 }

@@ -6,7 +6,7 @@ import { App } from './App.tsx';
 import './style.css';
 
 const client = new QueryClient({
-  defaultOptions: { queries: { retry: 1, refetchOnWindowFocus: false, staleTime: 1_000 } },
+  defaultOptions: { queries: { retry: 1, staleTime: 1_000 } },
 });
 const root = document.getElementById('root');
 if (root === null) throw new Error('the page has no #root');

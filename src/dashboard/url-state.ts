@@ -11,6 +11,7 @@ export const RANGES = {
   '7d': '7 days',
   '30d': '30 days',
   '90d': '90 days',
+  '12mo': '12 months',
   all: 'All',
 } as const;
 export type Range = keyof typeof RANGES;

@@ -23,6 +23,11 @@ const SPAN_MS = 60 * 60_000;
 const MINUTE_MS = 60_000;
 /** Nothing heard for this long, though a message comes twice a second: the numbers are old. */
 export const STALE_MS = 5_000;
+/** After this long the connection is taken for dead: a network that changed closes nothing. */
+const DEAD_MS = 15_000;
+/** A stream that was refused is not opened again by the browser. */
+const REOPEN_MS = 3_000;
+const LOOK_MS = 1_000;
 
 const EMPTY: LiveData = {
   status: 'connecting',
@@ -36,7 +41,9 @@ const EMPTY: LiveData = {
 let data: LiveData = EMPTY;
 let source: EventSource | undefined;
 let address = '';
+let openedAt = 0;
 let isPaused = false;
+let reopening: ReturnType<typeof setTimeout> | undefined;
 const listeners = new Set<() => void>();
 
 function set(change: Partial<LiveData>): void {
@@ -65,22 +72,42 @@ function recent(minutes: readonly LiveMinute[]): LiveMinute[] {
 }
 
 function open(): void {
+  clearTimeout(reopening);
   source?.close();
   source = undefined;
+  openedAt = Date.now();
   if (address === '' || isPaused || document.hidden) return;
-  source = new EventSource(address);
+  const opened = new EventSource(address);
+  source = opened;
   source.addEventListener('snapshot', (event) => take(event, true));
   source.addEventListener('delta', (event) => take(event, false));
   source.addEventListener('lag', (event) => {
     const { behind_ms } = JSON.parse((event as MessageEvent<string>).data) as { behind_ms: number };
     set({ status: 'live', behindMs: behind_ms, heardAt: Date.now() });
   });
-  source.addEventListener('error', () => set({ status: 'reconnecting' }));
+  source.addEventListener('error', () => {
+    set({ status: 'reconnecting' });
+    // Otherwise the browser tries again by itself.
+    if (opened.readyState === EventSource.CLOSED) reopening = setTimeout(open, REOPEN_MS);
+  });
 }
 
-document.addEventListener('visibilitychange', open);
-// Old minutes leave the picture without any message.
-setInterval(() => set({ minutes: recent(data.minutes) }), MINUTE_MS / 4);
+/** Old minutes leave the picture without any message, and a silent connection is given up. */
+function look(): void {
+  if (isPaused || document.hidden) return;
+  const minutes = recent(data.minutes);
+  if (minutes.length < data.minutes.length) set({ minutes });
+  if (Date.now() - Math.max(data.heardAt, openedAt) < DEAD_MS) return;
+  set({ status: 'reconnecting' });
+  open();
+}
+
+document.addEventListener('visibilitychange', () => {
+  // What was live when the tab was hidden is old now.
+  if (data.status === 'live') set({ status: 'connecting' });
+  open();
+});
+setInterval(look, LOOK_MS);
 
 /** Points the stream at this view; the numbers of another one are dropped. */
 export function followLive({ project, filters }: View): void {

@@ -13,7 +13,7 @@ export function CartAdditionsByCategory() {
         sub_category: 'Sub-category',
         additions: 'Additions',
       }}
-      heightPx={260}
+      heightPx={284}
     >
       {(rows) => (
         <Treemap

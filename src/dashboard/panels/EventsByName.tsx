@@ -1,5 +1,6 @@
 /** Events by name: the answer to `events_by_name`. */
-import { BarList } from '../ui/BarList.tsx';
+import { BarList, RANKING_PX } from '../ui/BarList.tsx';
+import { formatNumber } from '../ui/format.ts';
 import { addFilter } from '../url-state.ts';
 import { QuestionPanel } from './question.tsx';
 
@@ -9,6 +10,7 @@ export function EventsByName() {
       question="events_by_name"
       title="Events by name"
       how="Every event counts; visits are distinct."
+      heightPx={RANKING_PX}
       columns={{ event_name: 'Event', events: 'Events', visits: 'Visits' }}
     >
       {(rows) => (
@@ -17,7 +19,7 @@ export function EventsByName() {
           entries={rows.map((row) => ({
             name: row.event_name,
             value: row.events,
-            note: `${row.visits} visits`,
+            note: `${formatNumber(row.visits)} visits`,
           }))}
           onPick={(value, isOut) =>
             addFilter({ field: 'event_name', operator: isOut ? 'is_not' : 'is', value })

@@ -1,8 +1,7 @@
 /** Events over time: the answer to `events_over_time`. */
-import { formatBucket } from '../ui/format.ts';
+import { bucketMs } from '../ui/format.ts';
 import { LineChart } from '../ui/LineChart.tsx';
 import { QuestionPanel } from './question.tsx';
-import { spanMs } from './span.ts';
 
 export function EventsOverTime() {
   return (
@@ -13,14 +12,12 @@ export function EventsOverTime() {
       columns={{ time: 'From', events: 'Events', visits: 'Visits' }}
       isEmpty={(rows) => rows.every((row) => row.events === 0)}
       wide
+      heightPx={240}
     >
       {(rows) => (
         <LineChart
           unit="events"
-          points={rows.map((row) => ({
-            label: formatBucket(row.time, spanMs(rows)),
-            value: row.events,
-          }))}
+          points={rows.map((row) => ({ time: bucketMs(row.time), value: row.events }))}
         />
       )}
     </QuestionPanel>

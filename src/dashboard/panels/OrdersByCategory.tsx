@@ -9,7 +9,7 @@ export function OrdersByCategory() {
       title="Orders by category"
       how="Distinct orders with a product of the category."
       columns={{ master_category: 'Category', sub_category: 'Sub-category', orders: 'Orders' }}
-      heightPx={260}
+      heightPx={284}
     >
       {(rows) => (
         <Treemap

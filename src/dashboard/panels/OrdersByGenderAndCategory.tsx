@@ -22,7 +22,7 @@ export function OrdersByGenderAndCategory() {
           }))
           .sort((a, b) => Math.max(...b.values) - Math.max(...a.values));
         const series = genders.map((gender) => NAMES[gender] ?? gender);
-        return <BarChart unit="orders" series={series} groups={byCategory} heightPx={260} />;
+        return <BarChart unit="orders" series={series} groups={byCategory} />;
       }}
     </QuestionPanel>
   );

@@ -1,5 +1,6 @@
 /** Top channels: the answer to `top_channels`. */
-import { BarList } from '../ui/BarList.tsx';
+import { BarList, RANKING_PX } from '../ui/BarList.tsx';
+import { formatNumber } from '../ui/format.ts';
 import { addFilter } from '../url-state.ts';
 import { QuestionPanel } from './question.tsx';
 
@@ -9,6 +10,7 @@ export function TopChannels() {
       question="top_channels"
       title="Top channels"
       how="A visit belongs to the first channel it came by."
+      heightPx={RANKING_PX}
       columns={{ channel: 'Channel', visits: 'Visits', orders: 'Orders' }}
     >
       {(rows) => (
@@ -17,7 +19,7 @@ export function TopChannels() {
           entries={rows.map((row) => ({
             name: row.channel,
             value: row.visits,
-            note: `${row.orders} orders`,
+            note: `${formatNumber(row.orders)} orders`,
           }))}
           onPick={(value, isOut) =>
             addFilter({ field: 'channel', operator: isOut ? 'is_not' : 'is', value })

@@ -1,5 +1,6 @@
 /** Top pages: the answer to `top_pages`. */
-import { BarList } from '../ui/BarList.tsx';
+import { BarList, RANKING_PX } from '../ui/BarList.tsx';
+import { formatNumber } from '../ui/format.ts';
 import { addFilter } from '../url-state.ts';
 import { QuestionPanel } from './question.tsx';
 
@@ -9,6 +10,7 @@ export function TopPages() {
       question="top_pages"
       title="Top pages"
       how="Page views by path; visitors are distinct."
+      heightPx={RANKING_PX}
       columns={{ path: 'Page', views: 'Views', visitors: 'Visitors' }}
     >
       {(rows) => (
@@ -17,7 +19,7 @@ export function TopPages() {
           entries={rows.map((row) => ({
             name: row.path,
             value: row.views,
-            note: `${row.visitors} visitors`,
+            note: `${formatNumber(row.visitors)} visitors`,
           }))}
           onPick={(value, isOut) =>
             addFilter({ field: 'path', operator: isOut ? 'is_not' : 'is', value })

@@ -1,10 +1,30 @@
-/** The numbers of the range: the answer to `totals`. */
+/** The numbers of the range, against the same time before it: the answer to `totals`. */
+import type { Rows } from '../../query/questions.ts';
 import { Card } from '../ui/Card.tsx';
-import { formatMoney, formatPercent, formatShort } from '../ui/format.ts';
-import { useQuestion } from '../use-question.ts';
+import { formatNumber, formatPercent, formatShort } from '../ui/format.ts';
+import { useBefore, useQuestion } from '../use-question.ts';
+
+type Row = Rows['totals'];
+
+/** Name, what it counts, its number, and how that is written. */
+const CARDS: [string, string, (row: Row) => number, (value: number) => string][] = [
+  ['Events', 'all that happened', (row) => row.events, formatShort],
+  ['Page views', 'pages, products, promotions', (row) => row.page_views, formatShort],
+  ['Visitors', 'distinct browsers', (row) => row.visitors, formatShort],
+  ['Visits', 'distinct sessions', (row) => row.visits, formatShort],
+  ['Orders', 'distinct bookings', (row) => row.orders, formatShort],
+  [
+    'Revenue',
+    'of paid orders, any currency',
+    (row) => Math.round(Number(row.revenue)),
+    formatShort,
+  ],
+  ['Conversion', 'visits with an order', (row) => row.conversion, formatPercent],
+];
 
 export function Totals() {
-  const { data, error, refetch } = useQuestion('totals');
+  const { data, error, refetch, isPlaceholderData } = useQuestion('totals');
+  const before = useBefore('totals')?.rows[0];
   const row = data?.rows[0];
   if (error !== null && row === undefined) {
     return (
@@ -16,21 +36,23 @@ export function Totals() {
       </div>
     );
   }
-  const show = (value: string | undefined): string => (row === undefined ? '…' : (value ?? ''));
-  const cards = [
-    ['Events', formatShort(row?.events ?? 0), 'everything that happened'],
-    ['Page views', formatShort(row?.page_views ?? 0), 'pages, products, promotions'],
-    ['Visitors', formatShort(row?.visitors ?? 0), 'distinct'],
-    ['Visits', formatShort(row?.visits ?? 0), 'distinct'],
-    ['Orders', formatShort(row?.orders ?? 0), 'distinct'],
-    ['Revenue', formatMoney(row?.revenue ?? '0'), 'of paid orders, all currencies'],
-    ['Conversion', formatPercent(row?.conversion ?? 0), 'visits with an order'],
-  ] as const;
   return (
-    <div className="cards" data-question="totals">
-      {cards.map(([name, value, note]) => (
-        <Card key={name} name={name} value={show(value)} note={note} id={`totals-${name}`} />
-      ))}
+    <div className={isPlaceholderData ? 'cards old' : 'cards'} data-question="totals">
+      {CARDS.map(([name, note, pick, format]) => {
+        const value = row && pick(row);
+        const was = before === undefined ? 0 : pick(before);
+        return (
+          <Card
+            key={name}
+            name={name}
+            note={note}
+            value={value === undefined ? undefined : format(value)}
+            exact={value === undefined || value < 1 ? undefined : formatNumber(value)}
+            change={value === undefined || was === 0 ? undefined : value / was - 1}
+            id={`totals-${name}`}
+          />
+        );
+      })}
     </div>
   );
 }

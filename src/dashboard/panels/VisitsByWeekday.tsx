@@ -10,6 +10,7 @@ export function VisitsByWeekday() {
       title="Visits by day of the week"
       how="Distinct visits with an event on that weekday, in your time zone."
       columns={{ weekday: 'Weekday (1 is Monday)', visits: 'Visits' }}
+      heightPx={260}
       isEmpty={(rows) => rows.every((row) => row.visits === 0)}
     >
       {(rows) => (

@@ -1,8 +1,7 @@
 /** Visits over time: the answer to `visits_over_time`. */
-import { formatBucket } from '../ui/format.ts';
+import { bucketMs } from '../ui/format.ts';
 import { LineChart } from '../ui/LineChart.tsx';
 import { QuestionPanel } from './question.tsx';
-import { spanMs } from './span.ts';
 
 export function VisitsOverTime() {
   return (
@@ -13,14 +12,12 @@ export function VisitsOverTime() {
       columns={{ time: 'From', visits: 'Visits' }}
       isEmpty={(rows) => rows.every((row) => row.visits === 0)}
       wide
+      heightPx={240}
     >
       {(rows) => (
         <LineChart
           unit="visits"
-          points={rows.map((row) => ({
-            label: formatBucket(row.time, spanMs(rows)),
-            value: row.visits,
-          }))}
+          points={rows.map((row) => ({ time: bucketMs(row.time), value: row.visits }))}
         />
       )}
     </QuestionPanel>

@@ -2,6 +2,12 @@
 import { Donut } from '../ui/Donut.tsx';
 import { QuestionPanel } from './question.tsx';
 
+const NAMES: Readonly<Record<string, string>> = {
+  WEB: 'Web',
+  MOBILE: 'Mobile',
+  unknown: 'Not known',
+};
+
 export function WebVsMobile() {
   return (
     <QuestionPanel
@@ -9,11 +15,15 @@ export function WebVsMobile() {
       title="Web and mobile"
       how="Distinct visits by where they came from."
       columns={{ traffic_source: 'Source', visits: 'Visits' }}
+      heightPx={284}
     >
       {(rows) => (
         <Donut
           unit="Visits"
-          shares={rows.map((row) => ({ name: row.traffic_source, value: row.visits }))}
+          shares={rows.map((row) => ({
+            name: NAMES[row.traffic_source] ?? row.traffic_source,
+            value: row.visits,
+          }))}
         />
       )}
     </QuestionPanel>

@@ -25,6 +25,7 @@ export function QuestionPanel<Q extends Question>({ question, isEmpty, ...frame 
         {...frame}
         rows={rows}
         isEmpty={rows !== undefined && (isEmpty?.(rows) ?? rows.length === 0)}
+        isOld={asked.isPlaceholderData}
         error={asked.error}
         onRetry={() => asked.refetch()}
         csv={address}

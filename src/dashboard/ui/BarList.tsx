@@ -2,6 +2,9 @@
 import type { MouseEvent } from 'react';
 import { formatNumber } from './format.ts';
 
+/** Ten rows and their head. */
+export const RANKING_PX = 304;
+
 export interface Entry {
   name: string;
   value: number;

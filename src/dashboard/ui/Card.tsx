@@ -1,22 +1,38 @@
-/** A big number with its name, what it covers, and perhaps the line of its last hour. */
+/** A big number with its name, what it covers, and perhaps its change or the line of its last hour. */
+import { formatChange } from './format.ts';
+
 export function Card({
   name,
   value,
   note,
+  exact,
+  change,
   spark,
   id,
 }: {
   name: string;
-  value: string;
+  /** Undefined while it is not known. */
+  value: string | undefined;
   note: string;
+  /** The number in full, where `value` is shortened. */
+  exact?: string | undefined;
+  /** Against the period before, 0.1 for a tenth more; undefined where there is none. */
+  change?: number | undefined;
   spark?: readonly number[];
   id?: string;
 }) {
   return (
     <div className="card">
-      <h3>{name}</h3>
-      <p className="value" data-testid={id}>
-        {value}
+      <div className="card-head">
+        <h3>{name}</h3>
+        {change !== undefined && (
+          <span className={change < 0 ? 'change down' : 'change'} title="against the time before">
+            {formatChange(change)}
+          </span>
+        )}
+      </div>
+      <p className="value" data-testid={id} title={exact}>
+        {value ?? '…'}
       </p>
       <p className="note">{note}</p>
       {spark !== undefined && <Spark values={spark} />}
@@ -24,14 +40,22 @@ export function Card({
   );
 }
 
+const SPARK_HEIGHT = 26;
+
 function Spark({ values }: { values: readonly number[] }) {
   const highest = Math.max(1, ...values);
   const step = 100 / Math.max(1, values.length - 1);
   const points = values.map(
-    (value, i) => `${(i * step).toFixed(1)},${(28 - (value / highest) * 26).toFixed(1)}`,
+    (value, i) => `${(i * step).toFixed(1)},${(SPARK_HEIGHT - (value / highest) * 24).toFixed(1)}`,
   );
   return (
-    <svg className="spark" viewBox="0 0 100 30" preserveAspectRatio="none" aria-hidden="true">
+    <svg
+      className="spark"
+      viewBox={`0 0 100 ${SPARK_HEIGHT}`}
+      preserveAspectRatio="none"
+      aria-hidden="true"
+    >
+      <polygon points={`0,${SPARK_HEIGHT} ${points.join(' ')} 100,${SPARK_HEIGHT}`} />
       <polyline points={points.join(' ')} />
     </svg>
   );

@@ -10,16 +10,26 @@ const RADIUS = 70;
 const WIDTH = 22;
 const LENGTH = 2 * Math.PI * RADIUS;
 
-export function Donut({ shares, unit }: { shares: readonly Share[]; unit: string }) {
+export function Donut({
+  shares,
+  unit,
+  colors,
+}: {
+  shares: readonly Share[];
+  unit: string;
+  /** Colour of each share, where it has a meaning. */
+  colors?: readonly number[];
+}) {
   const total = shares.reduce((sum, share) => sum + share.value, 0);
-  const first = shares[0];
+  const color = (i: number): string => `s${(colors?.[i] ?? i) % 6}`;
   let start = 0;
   const arcs = shares.map((share) => {
-    const part = share.value / total;
+    const part = total === 0 ? 0 : share.value / total;
     const arc = { ...share, part, start };
     start += part;
     return arc;
   });
+  const first = arcs[0];
   const words = arcs.map((arc) => `${arc.name} ${formatPercent(arc.part)}`).join(', ');
   return (
     <div className="donut">
@@ -28,33 +38,40 @@ export function Donut({ shares, unit }: { shares: readonly Share[]; unit: string
           {arcs.map((arc, i) => (
             <circle
               key={arc.name}
-              className={`arc s${i % 6}`}
+              className={`arc ${color(i)}`}
               cx={90}
               cy={90}
               r={RADIUS}
               strokeWidth={WIDTH}
-              strokeDasharray={`${Math.max(0, arc.part * LENGTH - 2)} ${LENGTH}`}
+              strokeDasharray={`${Math.max(0, arc.part * LENGTH - (arcs.length > 1 ? 2 : 0))} ${LENGTH}`}
               strokeDashoffset={-arc.start * LENGTH}
             />
           ))}
         </g>
-        <text className="donut-share" x={90} y={90} textAnchor="middle">
-          {formatPercent((first?.value ?? 0) / total)}
+        <text className="donut-share" x={90} y={93} textAnchor="middle">
+          {formatPercent(first?.part ?? 0)}
         </text>
-        <text className="axis" x={90} y={110} textAnchor="middle">
+        <text className="axis" x={90} y={112} textAnchor="middle">
           {first?.name}
         </text>
       </svg>
       <table className="shares">
+        <thead>
+          <tr>
+            <td />
+            <th scope="col">{unit}</th>
+            <th scope="col">Share</th>
+          </tr>
+        </thead>
         <tbody>
           {arcs.map((arc, i) => (
             <tr key={arc.name}>
               <th scope="row">
-                <i className={`dot s${i % 6}`} />
+                <i className={`dot ${color(i)}`} />
                 {arc.name}
               </th>
               <td className="number">{formatNumber(arc.value)}</td>
-              <td className="number muted">{formatPercent(arc.part)}</td>
+              <td className="number">{formatPercent(arc.part)}</td>
             </tr>
           ))}
         </tbody>

@@ -2,61 +2,60 @@
  * A line with a soft area below it, from zero. Pointer or arrow keys walk the points; the last
  * bucket is dashed because it is still filling.
  */
-import { scaleLinear } from 'd3-scale';
-import { type KeyboardEvent, type PointerEvent, useState } from 'react';
-import { formatNumber, formatShort } from './format.ts';
+import { scaleLinear, scaleTime } from 'd3-scale';
+import type { PointerEvent } from 'react';
+import { bucketWords, formatMoment, formatNumber, formatShort, formatTick } from './format.ts';
+import { useWalk } from './use-walk.ts';
 import { useWidth } from './use-width.ts';
 
 export interface Point {
-  label: string;
+  /** Start of the bucket, milliseconds since 1970. */
+  time: number;
   value: number;
 }
 
-const MARGIN = { top: 10, right: 8, bottom: 22, left: 44 };
-const LABEL_PX = 104;
+const MARGIN = { top: 24, right: 10, bottom: 24, left: 48 };
+const LABEL_PX = 92;
 
 export function LineChart({
   points,
   unit,
-  heightPx = 220,
+  heightPx = 240,
 }: {
   points: readonly Point[];
   unit: string;
   heightPx?: number;
 }) {
   const [box, width] = useWidth<HTMLDivElement>();
-  const [at, setAt] = useState<number>();
-  const innerWidth = Math.max(0, width - MARGIN.left - MARGIN.right);
+  const { at, setAt, keys } = useWalk(points.length);
   const bottom = heightPx - MARGIN.bottom;
-  const highest = Math.max(1, ...points.map((point) => point.value));
-  const y = scaleLinear([0, highest], [bottom, MARGIN.top]).nice(4);
-  const last = Math.max(1, points.length - 1);
-  const x = (i: number): number => MARGIN.left + (i / last) * innerWidth;
-  const path = (from: number, to: number): string =>
+  const y = scaleLinear(
+    [0, Math.max(4, ...points.map((point) => point.value))],
+    [bottom, MARGIN.top],
+  ).nice(4);
+  const firstMs = points[0]?.time ?? 0;
+  const lastMs = points.at(-1)?.time ?? 0;
+  const spanMs = lastMs - firstMs;
+  const bucketMs = spanMs / Math.max(1, points.length - 1);
+  const right = Math.max(MARGIN.left, width - MARGIN.right);
+  const x = scaleTime([firstMs, lastMs], [MARGIN.left, right]);
+  const path = (from: number): string =>
     points
-      .slice(from, to)
+      .slice(from)
       .map(
-        (point, i) =>
-          `${i === 0 ? 'M' : 'L'}${x(from + i).toFixed(1)} ${y(point.value).toFixed(1)}`,
+        ({ time, value }, i) =>
+          `${i === 0 ? 'M' : 'L'}${x(time).toFixed(1)} ${y(value).toFixed(1)}`,
       )
       .join('');
-  const line = path(0, points.length - 1);
-  const whole = path(0, points.length);
-  const every = Math.max(
-    1,
-    Math.ceil(points.length / Math.max(2, Math.floor(innerWidth / LABEL_PX))),
-  );
+  const whole = path(0);
+  const closed = whole.slice(0, whole.lastIndexOf('L'));
   const shown = at === undefined ? undefined : points[at];
+  const axisTitle = `${unit} per ${bucketWords(bucketMs)}`;
 
   const move = (event: PointerEvent<SVGSVGElement>): void => {
-    const left = event.clientX - event.currentTarget.getBoundingClientRect().left - MARGIN.left;
-    setAt(Math.min(points.length - 1, Math.max(0, Math.round((left / innerWidth) * last))));
-  };
-  const walk = (event: KeyboardEvent): void => {
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (step === undefined) return;
-    event.preventDefault();
-    setAt(Math.min(points.length - 1, Math.max(0, (at ?? points.length) + step)));
+    const left = event.clientX - event.currentTarget.getBoundingClientRect().left;
+    const part = (left - MARGIN.left) / Math.max(1, right - MARGIN.left);
+    setAt(Math.min(points.length - 1, Math.max(0, Math.round(part * (points.length - 1)))));
   };
 
   return (
@@ -66,38 +65,40 @@ export function LineChart({
           width={width}
           height={heightPx}
           role="img"
-          aria-label={summary(points, unit)}
+          aria-label={summary(points, axisTitle)}
           onPointerMove={move}
           onPointerLeave={() => setAt(undefined)}
-          onKeyDown={walk}
-          onBlur={() => setAt(undefined)}
+          {...keys}
         >
+          <text className="axis" x={0} y={10}>
+            {axisTitle}
+          </text>
           {y.ticks(4).map((tick) => (
             <g key={tick} transform={`translate(0 ${y(tick)})`}>
-              <line className="grid" x1={MARGIN.left} x2={width - MARGIN.right} />
+              <line className="rule" x1={MARGIN.left} x2={right} />
               <text className="axis" x={MARGIN.left - 8} dy="0.32em" textAnchor="end">
                 {formatShort(tick)}
               </text>
             </g>
           ))}
-          {points.map((point, i) =>
-            i % every === 0 && x(i) < width - 40 ? (
+          {x.ticks(Math.max(2, Math.floor((right - MARGIN.left) / LABEL_PX))).map((tick) =>
+            x(tick) < width - 24 ? (
               <text
-                key={point.label}
+                key={Number(tick)}
                 className="axis"
-                x={x(i)}
-                y={heightPx - 4}
+                x={x(tick)}
+                y={heightPx - 5}
                 textAnchor="middle"
               >
-                {point.label}
+                {formatTick(tick, spanMs)}
               </text>
             ) : null,
           )}
-          <path className="area" d={`${whole}L${x(last)} ${bottom}L${MARGIN.left} ${bottom}Z`} />
-          <path className="line" d={line} />
-          <path className="line open" d={path(Math.max(0, points.length - 2), points.length)} />
-          {shown !== undefined && at !== undefined && (
-            <g className="mark" transform={`translate(${x(at)} 0)`}>
+          <path className="area" d={`${whole}L${right} ${bottom}L${MARGIN.left} ${bottom}Z`} />
+          <path className="line" d={closed} />
+          <path className="line open" d={path(Math.max(0, points.length - 2))} />
+          {shown !== undefined && (
+            <g className="mark" transform={`translate(${x(shown.time)} 0)`}>
               <line y1={MARGIN.top} y2={bottom} />
               <circle cy={y(shown.value)} r={4} />
             </g>
@@ -105,11 +106,12 @@ export function LineChart({
         </svg>
       )}
       {shown !== undefined && at !== undefined && (
-        <div className="tip" role="status" style={tipPlace(x(at), width)}>
+        <div className="tip" role="status" style={tipPlace(x(shown.time), width)}>
           <b>
             {formatNumber(shown.value)} {unit}
           </b>
-          <span>{shown.label}</span>
+          <span>{formatMoment(shown.time, bucketMs)}</span>
+          {at === points.length - 1 && <span>still filling</span>}
         </div>
       )}
     </div>
@@ -118,10 +120,12 @@ export function LineChart({
 
 /** Beside the mark, on the side that has room. */
 export function tipPlace(x: number, width: number): { left?: number; right?: number; top: number } {
-  return x < width / 2 ? { left: x + 12, top: 8 } : { right: width - x + 12, top: 8 };
+  return x < width / 2 ? { left: x + 12, top: 22 } : { right: width - x + 12, top: 22 };
 }
 
-function summary(points: readonly Point[], unit: string): string {
-  const total = points.reduce((sum, point) => sum + point.value, 0);
-  return `${formatNumber(total)} ${unit} in ${points.length} steps; arrow keys walk them`;
+function summary(points: readonly Point[], axisTitle: string): string {
+  const values = points.map((point) => point.value);
+  const lowest = formatNumber(Math.min(...values));
+  const highest = formatNumber(Math.max(...values));
+  return `${axisTitle}, ${points.length} steps from ${lowest} to ${highest}; arrow keys walk them`;
 }

@@ -35,12 +35,9 @@ export function LiveState({
 function describe(status: LiveData['status'], behindMs: number, silentMs: number) {
   const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
   if (status === 'paused') return { kind: 'paused', words: 'Paused' };
-  if (status === 'connecting') return { kind: 'waiting', words: 'Connecting…' };
-  if (status === 'reconnecting') {
-    return {
-      kind: 'waiting',
-      words: silentMs > 0 ? `Reconnecting… ${seconds(silentMs)} old` : 'Reconnecting…',
-    };
+  if (status !== 'live') {
+    const words = status === 'connecting' ? 'Connecting…' : 'Reconnecting…';
+    return { kind: 'waiting', words: silentMs > 0 ? `${words} ${seconds(silentMs)} old` : words };
   }
   if (silentMs > STALE_MS) return { kind: 'waiting', words: `Stale ${seconds(silentMs)}` };
   return { kind: 'on', words: `Live · ${(behindMs / 1000).toFixed(1)} s behind` };

@@ -17,6 +17,8 @@ export interface PanelProps<Row extends object> {
   csv: string;
   /** Names of the table's columns, in words. */
   columns: Readonly<Partial<Record<keyof Row & string, string>>>;
+  /** The rows answer an earlier view; those of this one are on their way. */
+  isOld?: boolean;
   wide?: boolean;
   heightPx?: number;
   children: (rows: readonly Row[]) => ReactNode;
@@ -30,7 +32,21 @@ export function Panel<Row extends object>(props: PanelProps<Row>) {
     <figure className={props.wide ? 'panel wide' : 'panel'} aria-labelledby={id}>
       <figcaption>
         <h3 id={id}>{props.title}</h3>
-        <details className="how">
+        {rows !== undefined && props.error !== null && (
+          <span className="warning" role="status" title={props.error.message}>
+            Not refreshed
+          </span>
+        )}
+        <details
+          className="how"
+          name="how"
+          onKeyDown={(event) => {
+            if (event.key === 'Escape') event.currentTarget.open = false;
+          }}
+          onBlur={(event) => {
+            event.currentTarget.open = false;
+          }}
+        >
           <summary aria-label={`How ${props.title} is counted`}>?</summary>
           <p>{props.how}</p>
         </details>
@@ -41,7 +57,10 @@ export function Panel<Row extends object>(props: PanelProps<Row>) {
           CSV
         </a>
       </figcaption>
-      <div className="panel-body" style={{ minHeight: heightPx }}>
+      <div
+        className={props.isOld ? 'panel-body old' : 'panel-body'}
+        style={{ minHeight: heightPx }}
+      >
         {content(props, rows, isTable)}
       </div>
     </figure>
@@ -66,7 +85,9 @@ function content<Row extends object>(
     );
   }
   if (props.isEmpty ?? rows.length === 0) {
-    return <p className="state">Nothing in this range. Choose a longer one above.</p>;
+    return (
+      <p className="state">Nothing in this range. Choose a longer one, or fewer filters, above.</p>
+    );
   }
   if (isTable) return <DataTable rows={rows} columns={props.columns} caption={props.title} />;
   return props.children(rows);

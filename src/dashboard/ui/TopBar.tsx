@@ -2,6 +2,13 @@
 import { type ReactNode, useState } from 'react';
 import { type Filter, RANGES, type Range } from '../url-state.ts';
 
+/** Fields of filters whose name needs better words. */
+const FIELDS: Readonly<Record<string, string>> = {
+  event_name: 'event',
+  path: 'page',
+  search_keywords: 'search',
+};
+
 type Theme = 'system' | 'light' | 'dark';
 const NEXT: Record<Theme, Theme> = { system: 'light', light: 'dark', dark: 'system' };
 
@@ -9,13 +16,13 @@ export function TopBar({
   range,
   filters,
   onRange,
-  onDrop,
+  onFilters,
   children,
 }: {
   range: Range;
   filters: readonly Filter[];
   onRange: (range: Range) => void;
-  onDrop: (filter: Filter) => void;
+  onFilters: (filters: Filter[]) => void;
   children: ReactNode;
 }) {
   return (
@@ -45,18 +52,46 @@ export function TopBar({
       </div>
       {filters.length > 0 && (
         <ul className="chips" aria-label="Filters">
-          {filters.map((filter) => (
-            <li key={`${filter.field} ${filter.operator} ${filter.value}`}>
-              {filter.field} {filter.operator === 'is' ? 'is' : 'is not'} <b>{filter.value}</b>
-              <button
-                type="button"
-                aria-label={`Remove the filter ${filter.field} ${filter.value}`}
-                onClick={() => onDrop(filter)}
-              >
-                ×
+          {filters.map((filter) => {
+            const { field, operator, value } = filter;
+            const others = filters.filter((f) => f !== filter);
+            const words = operator === 'is' ? 'is' : 'is not';
+            const name = FIELDS[field] ?? field.replaceAll('_', ' ');
+            return (
+              <li key={`${field} ${operator} ${value}`}>
+                {name}{' '}
+                <button
+                  type="button"
+                  className="operator"
+                  title="Turn around"
+                  onClick={() =>
+                    onFilters(
+                      filters.map((f) =>
+                        f === filter ? { ...f, operator: operator === 'is' ? 'is_not' : 'is' } : f,
+                      ),
+                    )
+                  }
+                >
+                  {words}
+                </button>{' '}
+                <b>{value}</b>
+                <button
+                  type="button"
+                  aria-label={`Remove the filter ${name} ${words} ${value}`}
+                  onClick={() => onFilters(others)}
+                >
+                  ×
+                </button>
+              </li>
+            );
+          })}
+          {filters.length > 1 && (
+            <li className="all">
+              <button type="button" onClick={() => onFilters([])}>
+                Clear all
               </button>
             </li>
-          ))}
+          )}
         </ul>
       )}
     </header>

@@ -2,10 +2,11 @@
  * Areas by size, in squarish tiles (Bruls, Huizing, van Wijk: Squarified Treemaps, 2000): a colour
  * a category, a tile a sub-category. What is too small for its label has it in the tip and table.
  */
-import { useState } from 'react';
 import { Legend } from './BarChart.tsx';
-import { formatNumber } from './format.ts';
+import { formatNumber, formatPercent } from './format.ts';
 import { tipPlace } from './LineChart.tsx';
+import { textWidth } from './text-width.ts';
+import { useWalk } from './use-walk.ts';
 import { useWidth } from './use-width.ts';
 
 export interface Leaf {
@@ -21,20 +22,22 @@ interface Box {
   height: number;
 }
 
-const LEGEND_PX = 30;
-const CHAR_PX = 6.9;
+const LABEL_FONT_PX = 12;
+const LABEL_PAD_PX = 16;
+/** Tiles lower than this have no room for a second line, or for any. */
+const TWO_LINES_PX = 40;
+const ONE_LINE_PX = 24;
 
 export function Treemap({
   leaves,
   unit,
-  heightPx = 260,
+  heightPx = 250,
 }: {
   leaves: readonly Leaf[];
   unit: string;
   heightPx?: number;
 }) {
   const [box, width] = useWidth<HTMLDivElement>();
-  const [shown, setShown] = useState<Leaf & Box>();
   const byCategory = [...Map.groupBy(leaves, (leaf) => leaf.category)]
     .map(([name, inside]) => ({
       name,
@@ -42,60 +45,81 @@ export function Treemap({
       value: sum(inside),
     }))
     .sort((a, b) => b.value - a.value);
-  const plot = { x: 0, y: 0, width, height: heightPx - LEGEND_PX };
+  const plot = { x: 0, y: 0, width, height: heightPx };
   const tiles = squarify(byCategory, plot).flatMap((category, i) =>
     squarify(category.inside, category).map((leaf) => ({ ...leaf, color: i })),
   );
-  const words = byCategory.map(({ name, value }) => `${name} ${formatNumber(value)}`).join(', ');
+  const { at, setAt, keys } = useWalk(tiles.length);
+  const shown = at === undefined ? undefined : tiles[at];
+  const total = sum(leaves);
+  const words = byCategory.map(({ name, value }) => `${name} ${formatNumber(value)}`);
   return (
-    <div ref={box} className="chart" style={{ height: heightPx }}>
-      <Legend names={byCategory.map(({ name, value }) => `${name} ${formatNumber(value)}`)} />
-      {width > 0 && (
-        <svg
-          width={width}
-          height={plot.height}
-          role="img"
-          aria-label={`${unit}: ${words}`}
-          onPointerLeave={() => setShown(undefined)}
-        >
-          {tiles.map((tile) => (
-            <g
-              key={`${tile.category} ${tile.name}`}
-              transform={`translate(${tile.x} ${tile.y})`}
-              onPointerEnter={() => setShown(tile)}
-            >
-              <rect
-                className={`tile s${tile.color % 6}`}
-                width={Math.max(0, tile.width - 2)}
-                height={Math.max(0, tile.height - 2)}
-                rx={3}
-              />
-              {tile.height > 38 && tile.width > tile.name.length * CHAR_PX + 14 && (
-                <text className="tile-label" x={8} y={18}>
-                  {tile.name}
-                  <tspan x={8} dy={15}>
-                    {formatNumber(tile.value)}
-                  </tspan>
-                </text>
-              )}
-            </g>
-          ))}
-        </svg>
-      )}
-      {shown !== undefined && (
-        <div
-          className="tip"
-          style={{ ...tipPlace(shown.x + shown.width / 2, width), top: shown.y + LEGEND_PX }}
-        >
-          <b>
-            {formatNumber(shown.value)} {unit}
-          </b>
-          <span>
-            {shown.category}: {shown.name}
-          </span>
-        </div>
-      )}
+    <div ref={box} className="chart">
+      <Legend names={words} />
+      <div className="chart" style={{ height: heightPx }}>
+        {width > 0 && (
+          <svg
+            width={width}
+            height={heightPx}
+            role="img"
+            aria-label={`${unit}: ${words.join(', ')}; arrow keys walk the sub-categories`}
+            onPointerLeave={() => setAt(undefined)}
+            {...keys}
+          >
+            {tiles.map((tile, i) => (
+              <g
+                key={`${tile.category} ${tile.name}`}
+                transform={`translate(${tile.x} ${tile.y})`}
+                onPointerEnter={() => setAt(i)}
+              >
+                <rect
+                  className={`tile s${tile.color % 6} ${at === i ? 'on' : ''}`}
+                  width={Math.max(0, tile.width - 2)}
+                  height={Math.max(0, tile.height - 2)}
+                  rx={3}
+                />
+                <Label tile={tile} />
+              </g>
+            ))}
+          </svg>
+        )}
+        {shown !== undefined && (
+          <div
+            className="tip"
+            role="status"
+            style={{ ...tipPlace(shown.x + shown.width / 2, width), top: Math.max(0, shown.y - 8) }}
+          >
+            <b>
+              {formatNumber(shown.value)} {unit}, {formatPercent(shown.value / total)}
+            </b>
+            <span>
+              {shown.category}: {shown.name}
+            </span>
+          </div>
+        )}
+      </div>
     </div>
+  );
+}
+
+/** The name and, below it, the number; along the tile's longer side; nothing where it does not fit. */
+function Label({ tile }: { tile: Leaf & Box }) {
+  const long = textWidth(tile.name, LABEL_FONT_PX, 600) + LABEL_PAD_PX;
+  const isUpright = tile.width < long;
+  const [along, across] = isUpright ? [tile.height, tile.width] : [tile.width, tile.height];
+  if (along < long || across < ONE_LINE_PX) return null;
+  return (
+    <text
+      className="tile-label"
+      transform={isUpright ? `translate(16 ${tile.height - 10}) rotate(-90)` : 'translate(8 18)'}
+    >
+      {tile.name}
+      {across >= TWO_LINES_PX && (
+        <tspan className="tile-number" x={0} dy={16}>
+          {formatNumber(tile.value)}
+        </tspan>
+      )}
+    </text>
   );
 }
 

@@ -1,20 +1,31 @@
-/** Numbers, money and times as people read them, by the browser's language. */
+/** Numbers, money and times as people read them, by the browser's language and zone. */
 
 const whole = new Intl.NumberFormat();
-const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 });
-const oneDigit = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
-const percent = new Intl.NumberFormat(undefined, { style: 'percent', maximumFractionDigits: 1 });
+const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 2 });
+const rate = new Intl.NumberFormat(undefined, {
+  minimumFractionDigits: 1,
+  maximumFractionDigits: 1,
+});
+const percent = new Intl.NumberFormat(undefined, {
+  style: 'percent',
+  minimumFractionDigits: 1,
+  maximumFractionDigits: 1,
+});
+const change = new Intl.NumberFormat(undefined, {
+  style: 'percent',
+  maximumFractionDigits: 1,
+  signDisplay: 'exceptZero',
+});
 
 export const formatNumber = (value: number): string => whole.format(value);
-/** 12,345 as it is; 1,234,567 as 1.2M. */
+/** 123,456 as it is; from a million on 1.23M. */
 export const formatShort = (value: number): string =>
-  Math.abs(value) < 100_000 ? whole.format(value) : short.format(value);
-export const formatRate = (value: number): string => oneDigit.format(value);
+  Math.abs(value) < 1_000_000 ? whole.format(value) : short.format(value);
+export const formatRate = (value: number): string => rate.format(value);
 export const formatPercent = (value: number): string => percent.format(value);
-export const formatMoney = (text: string): string => formatShort(Math.round(Number(text)));
+/** +4.2 %, against what it was. */
+export const formatChange = (value: number): string => change.format(value);
 
-export const formatClock = (ms: number): string =>
-  new Date(ms).toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' });
 export const formatSeconds = (ms: number): string =>
   new Date(ms).toLocaleTimeString(undefined, {
     hour: '2-digit',
@@ -22,17 +33,42 @@ export const formatSeconds = (ms: number): string =>
     second: '2-digit',
   });
 
-/** A bucket's start (`yyyy-mm-dd hh:mm:ss` in the page's zone) with the detail that a range needs. */
-export function formatBucket(time: string, spanMs: number): string {
-  const date = new Date(time.replace(' ', 'T'));
-  if (spanMs <= 36 * 3_600_000) return formatClock(date.getTime());
-  if (spanMs <= 8 * 86_400_000) {
-    return date.toLocaleString(undefined, { weekday: 'short', day: 'numeric', hour: '2-digit' });
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+/** A bucket's start as the API writes it, in the page's zone, as milliseconds since 1970. */
+export const bucketMs = (time: string): number => Date.parse(time.replace(' ', 'T'));
+
+/** The length of a bucket in words; a day with a change of the clock is a day. */
+export function bucketWords(lengthMs: number): string {
+  if (lengthMs < 2 * 60_000) return 'minute';
+  if (lengthMs < HOUR_MS / 2) return '15 minutes';
+  if (lengthMs < DAY_MS / 2) return 'hour';
+  if (lengthMs < 4 * DAY_MS) return 'day';
+  return lengthMs < 20 * DAY_MS ? 'week' : 'month';
+}
+
+/** A mark of a time axis: the hour, but the day at midnight and the year at its beginning. */
+export function formatTick(tick: Date, spanMs: number): string {
+  const isMidnight = tick.getHours() === 0 && tick.getMinutes() === 0;
+  if (!isMidnight) {
+    return tick.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' });
   }
-  if (spanMs <= 400 * 86_400_000) {
-    return date.toLocaleDateString(undefined, { day: 'numeric', month: 'short' });
+  if (spanMs < 10 * DAY_MS)
+    return tick.toLocaleDateString(undefined, { weekday: 'short', day: 'numeric' });
+  if (spanMs < 120 * DAY_MS)
+    return tick.toLocaleDateString(undefined, { day: 'numeric', month: 'short' });
+  if (tick.getMonth() === 0) return String(tick.getFullYear());
+  return tick.toLocaleDateString(undefined, { month: 'short' });
+}
+
+/** When a bucket began, in full. */
+export function formatMoment(ms: number, lengthMs: number): string {
+  const day = { weekday: 'short', day: 'numeric', month: 'short' } as const;
+  if (lengthMs < DAY_MS / 2) {
+    return new Date(ms).toLocaleString(undefined, { ...day, hour: '2-digit', minute: '2-digit' });
   }
-  return date.toLocaleDateString(undefined, { month: 'short', year: 'numeric' });
+  return new Date(ms).toLocaleDateString(undefined, { ...day, year: 'numeric' });
 }
 
 /** Monday is 1. */
