@@ -248,8 +248,125 @@ test('a row of a ranking filters the page, the address keeps it, Back undoes it'
   await close();
 });
 
+test('a filter is turned around in its chip', async () => {
+  const { page, close } = await open({ path: '/?f=event_name%3Ais%3ACLICK' });
+  await drawAll(page);
+  const events = page.locator('[data-question=events_by_name] li');
+  assert.deepEqual(await events.locator('.name').allTextContents(), ['CLICK']);
+  await page.locator('.chips').getByRole('button', { name: 'is', exact: true }).click();
+  await page.waitForFunction(
+    () => document.querySelectorAll('[data-question=events_by_name] li').length > 1,
+  );
+  assert.ok(!(await events.locator('.name').allTextContents()).includes('CLICK'));
+  assert.match(page.url(), /f=event_name%3Ais_not%3ACLICK/);
+  await close();
+});
+
+test('totals are compared with the same time before', async () => {
+  const { page, close } = await open({ path: '/?range=24h' });
+  const before = page.waitForResponse((response) => /totals\?from=/.test(response.url()));
+  const was = ((await (await before).json()) as { rows: { events: number }[] }).rows[0]?.events;
+  const card = page.locator('.card', { has: page.getByTestId('totals-Events') });
+  const change = (await card.locator('.change').textContent()) ?? '';
+  const now = Number((await page.getByTestId('totals-Events').textContent())?.replaceAll(',', ''));
+  assert.ok(was !== undefined && was > 0);
+  assert.equal(
+    change,
+    `${now < was ? '-' : '+'}${((Math.abs(now - was) / was) * 100).toFixed(1)}%`,
+  );
+  await close();
+});
+
+test('the marks of a chart are reached by keyboard', async () => {
+  const { page, close } = await open();
+  await drawAll(page);
+  const bars = page.locator('[data-question=visits_by_weekday]');
+  await bars.locator('svg').focus();
+  await page.keyboard.press('ArrowLeft');
+  const rows = await rowsOf('visits_by_weekday');
+  const visits = rows.at(-1)?.visits?.toLocaleString('en-GB');
+  assert.equal(await bars.locator('.tip').textContent(), `Sun${visits} visits`);
+  await page.keyboard.press('Escape');
+  await bars.locator('.tip').waitFor({ state: 'detached' });
+  const line = page.locator('[data-question=visits_over_time]');
+  await line.locator('svg').focus();
+  await page.keyboard.press('Home');
+  const first = (await rowsOf('visits_over_time'))[0]?.visits?.toLocaleString('en-GB');
+  assert.ok((await line.locator('.tip').textContent())?.startsWith(`${first} visits`));
+  await close();
+});
+
+test('a question that fails says so in its own panel, and can be asked again', async () => {
+  const { page, close } = await open({ path: '/icon.svg' });
+  await page.route('**/top_pages?*', (route) => route.abort());
+  await page.goto(`${system.url}/?range=24h`);
+  const panel = page.locator('[data-question=top_pages]');
+  await panel.scrollIntoViewIfNeeded();
+  await panel.getByText('The server cannot be reached.').waitFor();
+  await page.locator('[data-question=top_searches] li').first().waitFor();
+  await page.unroute('**/top_pages?*');
+  await panel.getByRole('button', { name: 'Try again' }).click();
+  await panel.locator('li').first().waitFor();
+  // With an answer there, it stays, with a word that it is old.
+  await page.route('**/top_pages?*', (route) => route.abort());
+  await panel.getByText('Not refreshed').waitFor();
+  assert.ok((await panel.locator('li').count()) > 0);
+  await close();
+});
+
+test('a stream that is refused is opened again', async () => {
+  const { page, close } = await open({ path: '/icon.svg' });
+  let refused = 0;
+  await page.route('**/live*', (route) =>
+    refused++ === 0 ? route.fulfill({ status: 503, body: '' }) : route.continue(),
+  );
+  await page.goto(system.url);
+  await page.waitForFunction(() =>
+    document.querySelector('[data-testid=live-state]')?.textContent?.startsWith('Live'),
+  );
+  assert.equal(refused, 2);
+  await close();
+});
+
+test('a hidden tab asks for nothing and begins with a snapshot when it is seen again', async () => {
+  const { page, close } = await open({ path: '/?range=15m' });
+  const state = page.getByTestId('live-state');
+  await state.getByText('Live').waitFor();
+  const setHidden = (isHidden: boolean) =>
+    page.evaluate((value) => {
+      Object.defineProperty(document, 'hidden', { value, configurable: true });
+      const visibilityState = value ? 'hidden' : 'visible';
+      Object.defineProperty(document, 'visibilityState', {
+        value: visibilityState,
+        configurable: true,
+      });
+      document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+    }, isHidden);
+  await page.waitForLoadState('load');
+  await setHidden(true);
+  await state.getByText('Connecting').waitFor();
+  const asked: string[] = [];
+  page.on('request', (request) =>
+    asked.push(new URL(request.url()).pathname.split('/').at(-1) ?? ''),
+  );
+  // Three times as long as a range of 15 minutes waits before it is asked again.
+  await state.getByText('6 s old').waitFor();
+  assert.equal(asked.join(), '');
+  await setHidden(false);
+  await state.getByText('Live').waitFor();
+  assert.ok(asked.includes('live'));
+  await close();
+});
+
 test('an installation without events says how to send the first', async () => {
-  const { page, close } = await open({ path: '/?project=empty&range=all' });
-  await page.getByRole('heading', { name: 'Waiting for the first event' }).waitFor();
+  for (const path of ['/?project=empty', '/?project=empty&range=all']) {
+    const { page, complaints, close } = await open({ path });
+    await page.getByRole('heading', { name: 'Waiting for the first event' }).waitFor();
+    assert.deepEqual(complaints, []);
+    await close();
+  }
+  const { page, close } = await open();
+  await page.getByTestId('totals-Events').getByText(/\d/).waitFor();
+  assert.equal(await page.getByText('Waiting for the first event').count(), 0);
   await close();
 });

@@ -86,7 +86,9 @@ export function useIsEmpty(isLikely: boolean): boolean {
 }
 
 async function ask<Q extends Question>(address: string, signal: AbortSignal): Promise<Answer<Q>> {
-  const response = await fetch(address, { signal });
+  const response = await fetch(address, { signal }).catch((error: unknown) => {
+    throw error instanceof TypeError ? new Error('The server cannot be reached.') : error;
+  });
   if (response.ok) return response.json();
   throw new Error(messageOf(await response.text()) ?? `The server answered ${response.status}.`);
 }

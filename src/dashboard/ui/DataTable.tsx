@@ -13,6 +13,8 @@ export function DataTable<Row extends object>({
   caption: string;
 }) {
   const names = Object.keys(columns) as (keyof Row & string)[];
+  const align = (value: unknown): string | undefined =>
+    typeof value === 'number' ? 'number' : undefined;
   const left = rows.length - ROWS_MAX;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard
@@ -21,7 +23,7 @@ export function DataTable<Row extends object>({
         <thead>
           <tr>
             {names.map((name) => (
-              <th key={name} scope="col">
+              <th key={name} scope="col" className={align(rows[0]?.[name])}>
                 {columns[name]}
               </th>
             ))}
@@ -31,7 +33,7 @@ export function DataTable<Row extends object>({
           {rows.slice(0, ROWS_MAX).map((row) => (
             <tr key={JSON.stringify(row)}>
               {names.map((name) => (
-                <td key={name} className={typeof row[name] === 'number' ? 'number' : undefined}>
+                <td key={name} className={align(row[name])}>
                   {typeof row[name] === 'number' ? formatNumber(row[name]) : String(row[name])}
                 </td>
               ))}

@@ -27,8 +27,7 @@ function Code({ text }: { text: string }) {
   };
   return (
     <div className="code">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard */}
-      <pre tabIndex={0}>{text}</pre>
+      <pre>{text}</pre>
       {/* Browsers give the clipboard to pages of loopback addresses and https only. */}
       {window.isSecureContext && (
         <button type="button" onClick={copy}>

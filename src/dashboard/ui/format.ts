@@ -13,6 +13,7 @@ const percent = new Intl.NumberFormat(undefined, {
 });
 const change = new Intl.NumberFormat(undefined, {
   style: 'percent',
+  minimumFractionDigits: 1,
   maximumFractionDigits: 1,
   signDisplay: 'exceptZero',
 });
