@@ -43,14 +43,14 @@ function addressOf(question: Question, { project, filters }: View, time: Record<
 export function useQuestion<Q extends Question>(question: Q, isVisible = true): Asked<Q> {
   const address = useAddress(question);
   const { range } = useView();
-  const isLive = useLive((live) => live.status === 'live');
+  // Held still means held still. Without a stream it goes on: a proxy may keep streams back.
+  const isHeld = useLive((live) => live.status === 'paused');
   return useQuery({
     queryKey: [address],
     queryFn: ({ signal }) => ask<Q>(address, signal),
     placeholderData: keepPreviousData,
-    refetchInterval: isLive ? RANGE_MS[range][1] : false,
-    // Held still means held still, also for who comes back to the window.
-    refetchOnWindowFocus: isLive,
+    refetchInterval: isHeld ? false : RANGE_MS[range][1],
+    refetchOnWindowFocus: !isHeld,
     enabled: isVisible,
   });
 }

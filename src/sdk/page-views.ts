@@ -4,9 +4,18 @@
  * element, for shops that tell a product page from the home page; else it is `page_view`.
  */
 
+declare global {
+  interface Document {
+    /** Only in browsers that draw pages ahead. */
+    readonly prerendering?: boolean;
+  }
+}
+
 export function watchPageViews(track: (name: string) => void): void {
   let seen = '';
   const look = (): void => {
+    // A page that the browser draws ahead is seen by nobody yet, and perhaps never.
+    if (document.prerendering) return;
     const address = location.pathname + location.search;
     if (address === seen) return;
     seen = address;
@@ -19,6 +28,7 @@ export function watchPageViews(track: (name: string) => void): void {
     seen = '';
     look();
   });
+  document.addEventListener('prerenderingchange', look);
   if (document.readyState === 'loading') addEventListener('DOMContentLoaded', look);
   else look();
 }

@@ -179,6 +179,20 @@ test('a page that comes back from the browser’s memory is a page view', async 
   assert.deepEqual(names(await server.events(3)), ['page_view', 'page_view', 'LAST']);
 });
 
+test('a page that is drawn ahead is a page view when it is shown, not before', async (t) => {
+  const { server, page } = await start(t, { '/': PLAIN });
+  await page.addInitScript(() => {
+    Object.defineProperty(document, 'prerendering', { value: true, configurable: true });
+  });
+  await page.goto(server.url);
+  await page.evaluate(() => {
+    window.clickstream?.track('AHEAD');
+    Object.defineProperty(document, 'prerendering', { value: false });
+    document.dispatchEvent(new Event('prerenderingchange'));
+  });
+  assert.deepEqual(names(await server.events(2)), ['AHEAD', 'page_view']);
+});
+
 test('data-page names the page view, anew for each address', async (t) => {
   const { server, page } = await start(t, { '/': '<body data-page="HOMEPAGE"></body>' });
   await page.goto(server.url);
