@@ -43,7 +43,6 @@ let source: EventSource | undefined;
 let address = '';
 let openedAt = 0;
 let isPaused = false;
-let reopening: ReturnType<typeof setTimeout> | undefined;
 const listeners = new Set<() => void>();
 
 function set(change: Partial<LiveData>): void {
@@ -72,32 +71,27 @@ function recent(minutes: readonly LiveMinute[]): LiveMinute[] {
 }
 
 function open(): void {
-  clearTimeout(reopening);
   source?.close();
   source = undefined;
   openedAt = Date.now();
   if (address === '' || isPaused || document.hidden) return;
-  const opened = new EventSource(address);
-  source = opened;
+  source = new EventSource(address);
   source.addEventListener('snapshot', (event) => take(event, true));
   source.addEventListener('delta', (event) => take(event, false));
   source.addEventListener('lag', (event) => {
     const { behind_ms } = JSON.parse((event as MessageEvent<string>).data) as { behind_ms: number };
     set({ status: 'live', behindMs: behind_ms, heardAt: Date.now() });
   });
-  source.addEventListener('error', () => {
-    set({ status: 'reconnecting' });
-    // Otherwise the browser tries again by itself.
-    if (opened.readyState === EventSource.CLOSED) reopening = setTimeout(open, REOPEN_MS);
-  });
+  source.addEventListener('error', () => set({ status: 'reconnecting' }));
 }
 
-/** Old minutes leave the picture without any message, and a silent connection is given up. */
+/** Old minutes leave the picture without any message; a refused or silent stream is opened anew. */
 function look(): void {
   if (isPaused || document.hidden) return;
   const minutes = recent(data.minutes);
   if (minutes.length < data.minutes.length) set({ minutes });
-  if (Date.now() - Math.max(data.heardAt, openedAt) < DEAD_MS) return;
+  const silentMs = Date.now() - Math.max(data.heardAt, openedAt);
+  if (silentMs < (source?.readyState === EventSource.CLOSED ? REOPEN_MS : DEAD_MS)) return;
   set({ status: 'reconnecting' });
   open();
 }

@@ -1,5 +1,5 @@
 /** Events over time: the answer to `events_over_time`. */
-import { bucketMs } from '../ui/format.ts';
+import { bucketTimes } from '../ui/format.ts';
 import { LineChart } from '../ui/LineChart.tsx';
 import { QuestionPanel } from './question.tsx';
 
@@ -14,12 +14,11 @@ export function EventsOverTime() {
       wide
       heightPx={240}
     >
-      {(rows) => (
-        <LineChart
-          unit="events"
-          points={rows.map((row) => ({ time: bucketMs(row.time), value: row.events }))}
-        />
-      )}
+      {(rows) => {
+        const times = bucketTimes(rows.map((row) => row.time));
+        const points = rows.map((row, i) => ({ time: times[i] ?? 0, value: row.events }));
+        return <LineChart unit="events" points={points} />;
+      }}
     </QuestionPanel>
   );
 }

@@ -1,5 +1,5 @@
 /** Visits over time: the answer to `visits_over_time`. */
-import { bucketMs } from '../ui/format.ts';
+import { bucketTimes } from '../ui/format.ts';
 import { LineChart } from '../ui/LineChart.tsx';
 import { QuestionPanel } from './question.tsx';
 
@@ -14,12 +14,11 @@ export function VisitsOverTime() {
       wide
       heightPx={240}
     >
-      {(rows) => (
-        <LineChart
-          unit="visits"
-          points={rows.map((row) => ({ time: bucketMs(row.time), value: row.visits }))}
-        />
-      )}
+      {(rows) => {
+        const times = bucketTimes(rows.map((row) => row.time));
+        const points = rows.map((row, i) => ({ time: times[i] ?? 0, value: row.visits }));
+        return <LineChart unit="visits" points={points} />;
+      }}
     </QuestionPanel>
   );
 }

@@ -26,7 +26,7 @@ export function Card({
       <div className="card-head">
         <h3>{name}</h3>
         {change !== undefined && (
-          <span className={change < 0 ? 'change down' : 'change'} title="against the time before">
+          <span className={`change ${direction(change)}`} title="against the time before">
             {formatChange(change)}
           </span>
         )}
@@ -38,6 +38,13 @@ export function Card({
       {spark !== undefined && <Spark values={spark} />}
     </div>
   );
+}
+
+/** What is written as 0.0 % is neither. */
+function direction(change: number): 'up' | 'down' | 'even' {
+  const shown = Math.round(change * 1_000);
+  if (shown === 0) return 'even';
+  return shown > 0 ? 'up' : 'down';
 }
 
 const SPARK_HEIGHT = 26;

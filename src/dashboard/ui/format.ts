@@ -37,8 +37,20 @@ export const formatSeconds = (ms: number): string =>
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** A bucket's start as the API writes it, in the page's zone, as milliseconds since 1970. */
-export const bucketMs = (time: string): number => Date.parse(time.replace(' ', 'T'));
+/**
+ * Starts of buckets as the API writes them, in the page's zone, as milliseconds since 1970. The
+ * hour that comes twice when clocks are set back is written the same both times; the second follows
+ * the first.
+ */
+export function bucketTimes(times: readonly string[]): number[] {
+  const starts: number[] = [];
+  for (const time of times) {
+    const start = Date.parse(time.replace(' ', 'T'));
+    const [before = 0, last = Number.NEGATIVE_INFINITY] = starts.slice(-2);
+    starts.push(start > last ? start : last + (last - before));
+  }
+  return starts;
+}
 
 /** The length of a bucket in words; a day with a change of the clock is a day. */
 export function bucketWords(lengthMs: number): string {
