@@ -185,6 +185,7 @@ function startProcessor({
   store,
   closers,
 }: ProcessorParts): Processor {
+  const idsMax = Math.ceil(config.CLICKSTREAM_WINDOW_IDS / log.partitions);
   const processor = createProcessor({
     log,
     store,
@@ -196,8 +197,8 @@ function startProcessor({
     batchIntervalMs: config.CLICKSTREAM_BATCH_MS,
     window: {
       windowMs: config.CLICKSTREAM_WINDOW_HOURS * 3_600_000,
-      idsMax: config.CLICKSTREAM_WINDOW_IDS,
-      filterIdsMax: config.CLICKSTREAM_WINDOW_IDS,
+      idsMax,
+      filterIdsMax: idsMax,
       filtersMax: 8,
     },
   });

@@ -77,7 +77,7 @@ function record(e: Event): NewRecord {
 const newLog = (): Log => createMemoryLog({ clock: realClock, partitions: 1 });
 
 /** Lets a processor work until nothing waits on the log. */
-async function processAll(log: Log, { idsMax = 1_000 } = {}): Promise<void> {
+async function processAll(log: Log, { idsMax = 1_000, batchRowsMax = 1_000 } = {}): Promise<void> {
   const ended = new AbortController();
   const processor = createProcessor({
     log,
@@ -85,13 +85,14 @@ async function processAll(log: Log, { idsMax = 1_000 } = {}): Promise<void> {
     clock: realClock,
     logger,
     metrics: createMetrics(),
-    batchRowsMax: 1_000,
+    batchRowsMax,
     batchBytesMax: 1_000_000,
     batchIntervalMs: 1,
     window: { windowMs: 86_400_000, idsMax, filterIdsMax: 1_000, filtersMax: 4 },
   });
   const running = processor.run(ended.signal);
-  while (log.stats().oldestWaitingMs.some((ms) => ms !== undefined)) await realClock.sleep(2);
+  const isWaiting = () => log.stats().oldestWaitingMs.some((ms) => ms !== undefined);
+  while (isWaiting()) await Promise.race([realClock.sleep(2), running]);
   ended.abort();
   await running;
 }
@@ -151,6 +152,70 @@ test('an id that no longer fits into memory is asked of the store', async () => 
   await log.append([record(first)]);
   await processAll(log, { idsMax: 10 });
   assert.equal((await rowsOf(log)).at(-1)?.outcome, 'duplicate');
+});
+
+test('an id that leaves the memory in the middle of a batch is recognised in that batch', async () => {
+  const log = newLog();
+  const [first, ...others] = Array.from({ length: 60 }, () => event());
+  assert.ok(first !== undefined);
+  await log.append([first, ...others.slice(0, 9)].map(record));
+  await processAll(log, { idsMax: 10, batchRowsMax: 10 });
+  // The first of these takes the place of `first`, the last repeats it.
+  await log.append([...others.slice(9, 12), first].map(record));
+  await processAll(log, { idsMax: 10, batchRowsMax: 10 });
+  assert.equal((await rowsOf(log)).at(-1)?.outcome, 'duplicate');
+  // A batch of more ids than the memory was to hold.
+  const again = event();
+  await log.append([again, ...others.slice(12), again].map(record));
+  await processAll(log, { idsMax: 10 });
+  assert.equal((await rowsOf(log)).at(-1)?.outcome, 'duplicate');
+});
+
+test('a clock that ran ahead for a while makes no repeated id new', async () => {
+  const log = newLog();
+  const [before, ahead] = [event(), event({ received_at: NOW_MS + 9 * 365 * 86_400_000 })];
+  await log.append([record(before), record(ahead)]);
+  await processAll(log);
+  await log.append([before, ahead, event()].map(record));
+  await processAll(log);
+  assert.deepEqual(outcomes(await rowsOf(log)).slice(2), [
+    '2 duplicate',
+    '3 duplicate',
+    '4 stored',
+  ]);
+  await store.command(
+    `ALTER TABLE records DELETE WHERE received_at > '2030-01-01' SETTINGS mutations_sync = 1`,
+  );
+});
+
+test('of two older copies that are asked for, one within the window is enough', async () => {
+  const log = newLog();
+  const first = event();
+  const at = (hours: number, e: Event) => record({ ...e, received_at: NOW_MS + hours * 3_600_000 });
+  await log.append([
+    at(0, first),
+    at(25, first),
+    ...Array.from({ length: 30 }, () => at(25, event())),
+  ]);
+  await processAll(log, { idsMax: 10, batchRowsMax: 10 });
+  // The first record of the batch is so old that both copies of the other one are read.
+  const old = event();
+  await log.append([at(0, old), at(0, old), at(30, first)]);
+  await processAll(log, { idsMax: 10, batchRowsMax: 10 });
+  assert.deepEqual(outcomes(await rowsOf(log)).slice(-3), [
+    '32 stored',
+    '33 duplicate',
+    '34 duplicate',
+  ]);
+});
+
+test('a log that is older than what the store has of it is refused', async () => {
+  const log = newLog();
+  await log.append([record(event())]);
+  const log_id = await registerLog(store, log.id);
+  const place = { log_id, log_partition: 0, log_offset: 0, batch_id: 1 };
+  await store.insert('records', COLUMNS, [storedRow(event(), place)]);
+  await assert.rejects(processAll(log), { code: 'log_corrupt', message: /log folder/ });
 });
 
 test('the same id in another project, or after the window, is a new event', async () => {

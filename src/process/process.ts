@@ -11,13 +11,13 @@ import type { Clock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Metrics } from '../base/metrics.ts';
-import { decodeRecord, recordKey, type WireRecord } from '../event/wire.ts';
+import { decodeRecord, recordKey } from '../event/wire.ts';
 import type { Log, LogRecord } from '../log/log.ts';
 import type { Store, Value } from '../store/store.ts';
 import { registerLog } from './log-id.ts';
 import { COLUMNS, duplicateRow, rejectedRow, storedRow, unprocessable } from './row.ts';
-import { createWindow, type FirstCopy, type Window, type WindowLimits } from './window.ts';
-import { askFirstCopies, loadWindow } from './window-store.ts';
+import { createWindow, type Window, type WindowLimits } from './window.ts';
+import { type Decoded, findEarlierCopies, loadWindow } from './window-store.ts';
 
 export interface ProcessorOptions {
   log: Log;
@@ -102,12 +102,19 @@ async function runPartition(p: Partition): Promise<void> {
   const { log, partition, signal, clock } = p;
   const committed = await log.committed(partition);
   const last = readIntent(committed.note);
-  const window = createWindow(p.window);
-  const loaded = await untilStoreAnswers(p, signal, () => loadWindow(p, window));
-  if (loaded === undefined) return;
-
   let offset = committed.offset;
   let batchId = last?.batch_id ?? 0;
+  const begunEnd = Math.max(offset, last?.to ?? 0);
+  // What a batch adds must not push out what the same batch added before.
+  const batchMax = Math.max(p.batchRowsMax, begunEnd - offset);
+  const window = createWindow({ ...p.window, idsMax: Math.max(p.window.idsMax, batchMax) });
+  const isLoaded = await untilStoreAnswers(p, signal, async () => {
+    await refuseOlderLog(p, begunEnd);
+    await loadWindow(p, window);
+    return true;
+  });
+  if (isLoaded === undefined) return;
+
   if (last !== undefined && last.to > offset) {
     p.logger.info({ partition, ...last }, 'finishing the batch that was open at the last end');
     if (!(await finishBatch(p, window, await readRange(p, last), last, 'look first'))) return;
@@ -131,6 +138,27 @@ async function runPartition(p: Partition): Promise<void> {
     p.onBatch();
     await clock.sleep(p.batchIntervalMs - (clock.elapsed() - startedMs), signal);
   }
+}
+
+/**
+ * Every offset that the store has of this log was begun by an intent on it. If not, the folder was
+ * put back to an older state: its next offsets are taken, and new records would pass for stored.
+ * @throws AppError `log_corrupt`.
+ */
+async function refuseOlderLog(p: Partition, begunEnd: number): Promise<void> {
+  const [held] = await p.store.select<{ rows: number }>(
+    `SELECT count() AS rows FROM records
+     WHERE log_id = {log_id:UInt32} AND log_partition = {log_partition:UInt16}
+       AND log_offset >= {begun_end:UInt64}`,
+    { log_id: p.logId, log_partition: p.partition, begun_end: begunEnd },
+  );
+  if (held?.rows === 0) return;
+  throw new AppError(
+    'log_corrupt',
+    `The store holds ${held?.rows} records of partition ${p.partition} from ${begunEnd} on that the ` +
+      'log folder has not begun to store: the folder is an older copy. Put back the newest one, ' +
+      'or move it away to begin a new log.',
+  );
 }
 
 function readIntent(note: string): Intent | undefined {
@@ -209,37 +237,41 @@ async function toRows(
   records: LogRecord[],
   batchId: number,
 ): Promise<PlacedRow[]> {
-  const decoded = records.map((record) => ({ record, wire: decode(record) }));
-  const asked = await askFirstCopies(p, window, decoded);
-  return decoded.map(({ record, wire }) => {
+  const decoded = records.map(decode);
+  const earlier = await findEarlierCopies(p, window, decoded);
+  return decoded.map(({ record, wire, key }, i) => {
+    const { offset, timeMs } = record;
     const place = {
       log_id: p.logId,
       log_partition: p.partition,
-      log_offset: record.offset,
+      log_offset: offset,
       batch_id: batchId,
     };
-    if ('rejected' in wire) {
-      return { offset: record.offset, record, values: rejectedRow(wire.rejected, place) };
+    if ('rejected' in wire) return { offset, record, values: rejectedRow(wire.rejected, place) };
+    const copies = earlier[i] ?? [];
+    if (copies.length === 0) {
+      // None before the batch; perhaps one in it.
+      const added = window.find(key, timeMs);
+      if (added !== undefined && added !== 'ask') copies.push(added);
+      else window.add(key, { offset, timeMs });
     }
-    const key = recordKey(wire.event.project_id, wire.event.event_id);
-    const found = window.find(key, record.timeMs);
-    const copy: FirstCopy | undefined = found === 'ask' ? asked.get(key) : found;
-    const inWindow = copy !== undefined && copy.timeMs > record.timeMs - p.window.windowMs;
-    if (inWindow && copy.offset < record.offset) {
-      return { offset: record.offset, record, values: duplicateRow(wire.event, place) };
-    }
-    if (!inWindow) window.add(key, { offset: record.offset, timeMs: record.timeMs });
-    return { offset: record.offset, record, values: storedRow(wire.event, place) };
+    // A copy that is not before it is the record itself, read again.
+    const isRepeated = copies.some((copy) => copy.offset < offset);
+    const values = isRepeated ? duplicateRow(wire.event, place) : storedRow(wire.event, place);
+    return { offset, record, values };
   });
 }
 
-function decode(record: LogRecord): WireRecord {
+function decode(record: LogRecord): Decoded {
   try {
-    return decodeRecord(record.bytes);
+    const wire = decodeRecord(record.bytes);
+    if ('rejected' in wire) return { record, wire, key: '' };
+    return { record, wire, key: recordKey(wire.event.project_id, wire.event.event_id) };
   } catch (error) {
     // Not the sender's fault and not to be lost: kept as it is, for repair.
     if (error instanceof SyntaxError || error instanceof RangeError) {
-      return { rejected: unprocessable(record.bytes, record.timeMs) };
+      const rejected = unprocessable(record.bytes, record.timeMs);
+      return { record, wire: { rejected }, key: '' };
     }
     throw error;
   }

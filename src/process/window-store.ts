@@ -3,14 +3,16 @@
  * can only say "perhaps". A processor's share are the ids whose key falls into its partition,
  * whichever log they came by, so the window outlives a move to another log.
  */
+import type { Clock } from '../base/clock.ts';
 import { recordKey, type WireRecord } from '../event/wire.ts';
-import type { LogRecord } from '../log/log.ts';
+import type { Log, LogRecord } from '../log/log.ts';
 import type { Store } from '../store/store.ts';
 import type { FirstCopy, Window, WindowLimits } from './window.ts';
 
 interface Share {
   store: Store;
-  log: { readonly partitions: number };
+  clock: Clock;
+  log: Pick<Log, 'partitions' | 'stats'>;
   logId: number;
   partition: number;
   window: WindowLimits;
@@ -31,28 +33,37 @@ const COPY = `project_id, event_id, log_id, log_partition, log_offset,
 /** Rows read at once while the window is filled; bounds the memory of the answer. */
 const PAGE_ROWS = 100_000;
 
-/** Fills `window` with the first copies that the store holds, oldest first. Returns how many. */
+/**
+ * Fills `window` with the first copies that the store holds, oldest first. Returns how many.
+ * It reaches back a window from what comes next. That is only guessed, because clocks jump; what
+ * lies before is asked for, so a wrong guess costs time and nothing else.
+ */
 export async function loadWindow(share: Share, window: Window): Promise<number> {
   const newest = await share.store.select<{ newest_ms: number }>(
     "SELECT toUnixTimestamp64Milli(max(received_at)) AS newest_ms FROM records WHERE outcome = 'stored'",
   );
-  const sinceMs = (newest[0]?.newest_ms ?? 0) - share.window.windowMs;
+  const nowMs = share.clock.now();
+  const nextMs = share.log.stats().oldestWaitingMs[share.partition] ?? nowMs;
+  const sinceMs = Math.min(newest[0]?.newest_ms ?? 0, nextMs, nowMs) - share.window.windowMs;
+  window.forgetBefore(sinceMs);
   let count = 0;
-  let after: [number, number, number] = [sinceMs, 0, -1];
+  let after: [number, number, number, number] = [sinceMs, 0, 0, -1];
   for (;;) {
     const rows: CopyRow[] = await share.store.select<CopyRow>(
       `SELECT ${COPY} FROM records
        WHERE outcome = 'stored' AND received_at >= fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC')
          AND CRC32(concat(project_id, '\\0', event_id)) % {partitions:UInt32} = {partition:UInt32}
-         AND (received_ms, log_id, log_offset) > ({after_ms:Int64}, {after_log:UInt32}, {after_offset:Int64})
-       ORDER BY received_ms, log_id, log_offset
+         AND (received_ms, log_id, log_partition, log_offset)
+           > ({after_ms:Int64}, {after_log:UInt32}, {after_partition:UInt16}, {after_offset:Int64})
+       ORDER BY received_ms, log_id, log_partition, log_offset
        LIMIT {page:UInt32}`,
       {
         partitions: share.log.partitions,
         partition: share.partition,
         after_ms: after[0],
         after_log: after[1],
-        after_offset: after[2],
+        after_partition: after[2],
+        after_offset: after[3],
         page: PAGE_ROWS,
       },
     );
@@ -60,43 +71,64 @@ export async function loadWindow(share: Share, window: Window): Promise<number> 
     count += rows.length;
     const last = rows.at(-1);
     if (last === undefined || rows.length < PAGE_ROWS) return count;
-    after = [last.received_ms, last.log_id, last.log_offset];
+    after = [last.received_ms, last.log_id, last.log_partition, last.log_offset];
   }
 }
 
-/** The store's first copies of those events of a batch about which the window is not sure. */
-export async function askFirstCopies(
+/** A record, what it says, and its key; empty for a refused event, which is in no window. */
+export interface Decoded {
+  record: LogRecord;
+  wire: WireRecord;
+  key: string;
+}
+
+/**
+ * For each record the copies within its window that were there before the batch. Looked up before
+ * anything of the batch enters the window, because what enters may push out what was there.
+ */
+export async function findEarlierCopies(
   share: Share,
   window: Window,
-  decoded: readonly { record: LogRecord; wire: WireRecord }[],
-): Promise<Map<string, FirstCopy>> {
-  const keys: [string, string][] = [];
+  decoded: readonly Decoded[],
+): Promise<FirstCopy[][]> {
+  const found = decoded.map(({ key, record }) =>
+    key === '' ? undefined : window.find(key, record.timeMs),
+  );
+  const unsure = decoded.filter((_, i) => found[i] === 'ask');
+  const asked = await askCopies(share, unsure);
+  return found.map((copy, i) => {
+    if (copy === undefined) return [];
+    if (copy !== 'ask') return [copy];
+    const { key, record } = decoded[i] ?? { key: '', record: { timeMs: 0 } };
+    const sinceMs = record.timeMs - share.window.windowMs;
+    return asked.get(key)?.filter(({ timeMs }) => timeMs > sinceMs) ?? [];
+  });
+}
+
+/** All copies of these records' ids in the window of the oldest of them, oldest first. */
+async function askCopies(
+  share: Share,
+  unsure: readonly Decoded[],
+): Promise<Map<string, FirstCopy[]>> {
+  const projects = new Set<string>();
+  const ids = new Set<string>();
   let oldestMs = Number.POSITIVE_INFINITY;
-  for (const { record, wire } of decoded) {
+  for (const { record, wire } of unsure) {
     if ('rejected' in wire) continue;
-    const { project_id, event_id } = wire.event;
-    if (window.find(recordKey(project_id, event_id), record.timeMs) !== 'ask') continue;
-    keys.push([project_id, event_id]);
+    projects.add(wire.event.project_id);
+    ids.add(wire.event.event_id);
     oldestMs = Math.min(oldestMs, record.timeMs);
   }
-  const copies = new Map<string, FirstCopy>();
-  if (keys.length === 0) return copies;
+  if (ids.size === 0) return new Map();
   const rows = await share.store.select<CopyRow>(
     `SELECT ${COPY} FROM records
      WHERE outcome = 'stored' AND received_at > fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC')
        AND project_id IN {projects:Array(String)} AND event_id IN {ids:Array(String)}
-     ORDER BY received_ms, log_id, log_offset`,
-    {
-      since_ms: oldestMs - share.window.windowMs,
-      projects: [...new Set(keys.map(([project]) => project))],
-      ids: keys.map(([, id]) => id),
-    },
+     ORDER BY received_ms, log_id, log_partition, log_offset`,
+    { since_ms: oldestMs - share.window.windowMs, projects: [...projects], ids: [...ids] },
   );
-  for (const row of rows) {
-    const key = recordKey(row.project_id, row.event_id);
-    if (!copies.has(key)) copies.set(key, copyOf(share, row));
-  }
-  return copies;
+  const byKey = Map.groupBy(rows, (row) => recordKey(row.project_id, row.event_id));
+  return new Map([...byKey].map(([key, copies]) => [key, copies.map((row) => copyOf(share, row))]));
 }
 
 function copyOf(share: Share, row: CopyRow): FirstCopy {

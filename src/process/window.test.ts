@@ -74,3 +74,18 @@ test('whatever is added and however little fits, a copy in the window is found o
     { verbose: 1 },
   );
 });
+
+test('a clock that ran ahead and was set back makes nothing forgotten', () => {
+  const window = createWindow({ ...limits, idsMax: 2, filterIdsMax: 3 });
+  for (const id of 'abcde') window.add(id, { offset: 0, timeMs: 5_000 });
+  for (const id of 'xyz') window.add(id, { offset: 0, timeMs: 900_000 });
+  assert.equal(window.find('a', 5_100), 'ask');
+  assert.equal(window.find('new', 900_500), undefined, 'what is new is still known to be');
+});
+
+test('what was not loaded is asked for by those who may have a copy in it', () => {
+  const window = createWindow(limits);
+  window.forgetBefore(5_000);
+  assert.equal(window.find('a', 5_999), 'ask');
+  assert.equal(window.find('a', 6_000), undefined);
+});

@@ -20,6 +20,8 @@ export interface Window {
   find(key: string, timeMs: number): FirstCopy | undefined | 'ask';
   /** Keeps the place of a first copy. */
   add(key: string, copy: FirstCopy): void;
+  /** Ids of before this time are not all here: whoever may be one of them is asked for. */
+  forgetBefore(timeMs: number): void;
   /** Ids held exactly. */
   readonly size: number;
 }
@@ -56,11 +58,14 @@ export function createWindow(limits: WindowLimits): Window {
     const timeMs = times[slot] ?? 0;
     filter.add(key, timeMs);
     const expired = filters.findIndex((f) => f.newestMs >= timeMs - windowMs);
-    filters.splice(0, Math.max(0, expired));
-    if (filters.length > limits.filtersMax) {
-      const dropped = filters.shift();
-      askBeforeMs = Math.max(askBeforeMs, dropped?.newestMs ?? 0);
-    }
+    const tooMany = filters.length - limits.filtersMax;
+    // Noted for those that have left the window too: a clock that ran ahead may be set back.
+    for (const dropped of filters.splice(0, Math.max(expired, tooMany, 0)))
+      forgetBefore(dropped.newestMs);
+  }
+
+  function forgetBefore(timeMs: number): void {
+    askBeforeMs = Math.max(askBeforeMs, timeMs);
   }
 
   return {
@@ -82,6 +87,7 @@ export function createWindow(limits: WindowLimits): Window {
       slots.set(key, next);
       next = (next + 1) % idsMax;
     },
+    forgetBefore,
     get size() {
       return slots.size;
     },
