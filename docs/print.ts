@@ -80,7 +80,7 @@ ${rows.join('\n')}
 | parameter | takes |
 |---|---|
 | \`range\` | ${Object.keys(RANGES).join(', ')}, all; default 24h |
-| \`from\`, \`to\` | ISO 8601 or milliseconds since 1970, instead of \`range\`; \`from\` is in, \`to\` is out |
+| \`from\`, \`to\` | ISO 8601 (in UTC unless it names a zone) or milliseconds since 1970, instead of \`range\`; \`from\` is in, \`to\` is out |
 | \`zone\` | IANA time zone of days, hours and buckets; default UTC |
 | \`interval\` | minute, quarter_hour, hour, day, week, month; default by the range |
 | \`limit\` | rows of a ranking, 1 to 1,000; default 10 |

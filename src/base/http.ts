@@ -68,6 +68,8 @@ function find(table: readonly TableRow[], method: string, pathname: string) {
   for (const route of table) {
     const params = match(route.parts, parts);
     if (params === undefined) continue;
+    // What has an address of its own is not also a part of the rest.
+    if (allowed.size > 0 && route.parts.at(-1) === '*') continue;
     const answersHead = method === 'HEAD' && route.method === 'GET';
     if (route.method === '*' || route.method === method || answersHead) return { route, params };
     allowed.add(route.method);

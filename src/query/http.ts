@@ -108,7 +108,8 @@ export function queryRoutes(o: QueryRoutesOptions): Route[] {
         try {
           const answer = await o.questions.answer(params.question ?? '', asked, left.signal);
           querySeconds(answer.took_ms / 1000);
-          if (url.searchParams.get('format') === 'csv' || request.headers.accept === 'text/csv') {
+          const takesCsv = /\btext\/csv\b/.test(request.headers.accept ?? '');
+          if ((url.searchParams.get('format') ?? (takesCsv ? 'csv' : 'json')) === 'csv') {
             const name = `${params.question}.csv`;
             send(response, 200, toCsv(answer.columns, answer.rows), {
               ...NO_STORE,
@@ -123,6 +124,13 @@ export function queryRoutes(o: QueryRoutesOptions): Route[] {
         }
       },
     },
+    {
+      method: '*',
+      path: '/api/*',
+      handle({ url }) {
+        throw new AppError('not_found', `There is nothing at ${url.pathname}.`);
+      },
+    },
     staticRoute(o.dashboard),
   ];
   return routes.map(guarded);
@@ -130,7 +138,7 @@ export function queryRoutes(o: QueryRoutesOptions): Route[] {
 
 const NO_STORE = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 
-function checkReader({ request }: Exchange, o: QueryRoutesOptions): void {
+function checkReader({ request, response }: Exchange, o: QueryRoutesOptions): void {
   if (!o.isOurHost(request.headers.host ?? '')) {
     throw new AppError(
       'forbidden_host',
@@ -142,6 +150,8 @@ function checkReader({ request }: Exchange, o: QueryRoutesOptions): void {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   const given = Buffer.from(basic, 'base64').toString('utf8');
   if (!timingSafeEqual(digest(given), digest(o.login))) {
+    // Without it no browser asks for them.
+    response.setHeader('www-authenticate', 'Basic realm="Clickstream", charset="UTF-8"');
     throw new AppError('unauthorized', 'Reading needs the user and password of CLICKSTREAM_LOGIN.');
   }
 }
@@ -152,19 +162,27 @@ async function openStream(
   watch: (tell: (message: LiveMessage) => void) => Promise<void>,
 ): Promise<void> {
   let id = 0;
-  response.writeHead(200, {
-    ...NO_STORE,
-    'content-type': 'text/event-stream; charset=utf-8',
-    'x-accel-buffering': 'no',
-  });
-  response.write(`retry: ${RECONNECT_MS}\n\n`);
-  const heartbeat = setInterval(() => response.write(': still here\n\n'), HEARTBEAT_MS);
-  response.on('close', () => clearInterval(heartbeat));
-  await watch(({ event, data }) => {
+  const write = (text: string): void => {
+    // The server stops, and what was written before is still on its way.
+    if (response.writableEnded) return;
     if (response.writableLength > STREAM_BYTES_WAITING_MAX) {
       response.destroy();
       return;
     }
-    response.write(`id: ${++id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
-  });
+    if (!response.headersSent) {
+      response.writeHead(200, {
+        ...NO_STORE,
+        'content-type': 'text/event-stream; charset=utf-8',
+        'x-accel-buffering': 'no',
+      });
+    }
+    response.write(text);
+  };
+  const heartbeat = setInterval(() => write(': still here\n\n'), HEARTBEAT_MS);
+  response.on('close', () => clearInterval(heartbeat));
+  // Before the head: what cannot be watched is answered with its error.
+  await watch(({ event, data }) =>
+    write(`id: ${++id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`),
+  );
+  write(`retry: ${RECONNECT_MS}\n\n`);
 }

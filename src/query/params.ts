@@ -40,6 +40,7 @@ export const FILTER_FIELDS = [
 ] as const;
 const OPERATORS = ['is', 'is_not', 'contains'] as const;
 const BOTS = ['out', 'in', 'only'] as const;
+const FORMATS = ['json', 'csv'];
 
 /** The intervals of the questions over time, as ClickHouse writes them, and their length. */
 const INTERVALS = {
@@ -106,7 +107,13 @@ export function readParams(project: string, query: URLSearchParams, nowMs: numbe
       );
     }
   }
+  // The store reads a text up to its first NUL.
+  for (const [name, value] of [['project', project], ...query] as const) {
+    if (value.includes('\0')) refuse(name, value.slice(0, 80), 'text without NUL');
+  }
   if (project.length > 64) refuse('project', project.slice(0, 80), 'up to 64 characters');
+  const format = query.get('format') ?? 'json';
+  if (!FORMATS.includes(format)) refuse('format', format, FORMATS.join(', '));
   const toMs = query.has('to') ? readTime('to', query.get('to') ?? '') : nowMs;
   const fromMs = readFrom(query, toMs);
   if (fromMs !== undefined && fromMs >= toMs)
@@ -114,21 +121,19 @@ export function readParams(project: string, query: URLSearchParams, nowMs: numbe
   const interval = query.get('interval') ?? undefined;
   if (interval !== undefined && !isInterval(interval))
     refuse('interval', interval, Object.keys(INTERVALS).join(', '));
-  const limit = Number(query.get('limit') ?? 10);
-  if (!Number.isInteger(limit) || limit < 1 || limit > LIMIT_MAX) {
-    refuse('limit', query.get('limit') ?? '', `a whole number from 1 to ${LIMIT_MAX}`);
+  const limit = query.get('limit') ?? '10';
+  if (!/^\d{1,4}$/.test(limit) || Number(limit) < 1 || Number(limit) > LIMIT_MAX) {
+    refuse('limit', limit, `a whole number from 1 to ${LIMIT_MAX}`);
   }
   const bots = BOTS.find((known) => known === (query.get('bots') ?? 'out'));
   if (bots === undefined) refuse('bots', query.get('bots') ?? '', BOTS.join(', '));
-  const zone = query.get('zone') ?? 'UTC';
-  if (!isZone(zone)) refuse('zone', zone, 'an IANA time zone, as in Europe/Berlin');
   return {
     project,
     fromMs,
     toMs,
-    zone,
+    zone: readZone(query.get('zone') ?? 'UTC'),
     interval,
-    limit,
+    limit: Number(limit),
     bots,
     filters: readFilters(query.getAll('f')),
   };
@@ -139,12 +144,17 @@ function readFrom(query: URLSearchParams, toMs: number): number | undefined {
   if (from !== null) return readTime('from', from);
   const range = query.get('range') ?? DEFAULT_RANGE;
   if (range === 'all') return undefined;
-  if (!(range in RANGES)) refuse('range', range, `${Object.keys(RANGES).join(', ')} or all`);
+  if (!Object.hasOwn(RANGES, range))
+    refuse('range', range, `${Object.keys(RANGES).join(', ')} or all`);
   return toMs - RANGES[range as keyof typeof RANGES];
 }
 
+/** Without a zone a time is in UTC, as everywhere here: never in that of the machine. */
+const TIME = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:\d\d)?)?$/;
+
 function readTime(field: string, text: string): number {
-  const ms = /^\d{1,15}$/.test(text) ? Number(text) : Date.parse(text);
+  const [, day, time = '00:00', zone = 'Z'] = TIME.exec(text) ?? [];
+  const ms = /^\d{1,15}$/.test(text) ? Number(text) : Date.parse(`${day}T${time}${zone}`);
   if (Number.isNaN(ms) || ms < FIRST_MS || ms > Date.UTC(2200, 0, 1)) {
     refuse(field, text, 'ISO 8601 or milliseconds since 1970, from the year 2000 on');
   }
@@ -152,17 +162,18 @@ function readTime(field: string, text: string): number {
 }
 
 function isInterval(text: string): text is Interval {
-  return text in INTERVALS;
+  return Object.hasOwn(INTERVALS, text);
 }
 
-function isZone(zone: string): boolean {
+/** The zone's own name: the store minds capitals. */
+function readZone(zone: string): string {
   try {
-    new Intl.DateTimeFormat('en', { timeZone: zone });
-    return /^[A-Za-z_]+(\/[A-Za-z0-9_+-]+)*$/.test(zone);
+    if (/^[A-Za-z_]+(\/[A-Za-z0-9_+-]+)*$/.test(zone))
+      return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone;
   } catch (error) {
-    if (error instanceof RangeError) return false;
-    throw error;
+    if (!(error instanceof RangeError)) throw error;
   }
+  return refuse('zone', zone, 'an IANA time zone, as in Europe/Berlin');
 }
 
 /** `field:operator:value`, repeated; the same field and operator again means "any of". */
