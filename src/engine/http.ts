@@ -25,6 +25,8 @@ const BODY_BYTES_MAX = 64 * 1024 * 1024;
 const UNPACKED_BYTES_MAX = 256 * 1024 * 1024;
 const CONNECTIONS_MAX = 256;
 const REQUEST_MS_MAX = 60_000;
+/** Killed query ids that are remembered: of the newest, the inserts may still be arriving. */
+const KILLED_MAX = 1_000;
 
 const INSERT_FORMATS: Record<string, RawInsertFormat> = {
   jsoneachrow: 'JSONEachRow',
@@ -37,22 +39,23 @@ const INSERT_FORMATS: Record<string, RawInsertFormat> = {
   csvwithnames: 'CSVWithNames',
 };
 
+interface Front extends FrontOptions {
+  killed: Set<string>;
+}
+
 export function createFront(options: FrontOptions): Server {
+  const front: Front = { ...options, killed: new Set() };
   const server = createServer(
     { requestTimeout: REQUEST_MS_MAX, headersTimeout: 10_000, keepAliveTimeout: 30_000 },
     (request, response) => {
-      handle(options, request, response).catch((error: unknown) => sendError(response, error));
+      handle(front, request, response).catch((error: unknown) => sendError(response, error));
     },
   );
   server.maxConnections = CONNECTIONS_MAX;
   return server;
 }
 
-async function handle(
-  o: FrontOptions,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+async function handle(o: Front, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://engine');
   if (
     url.pathname === '/ping' ||
@@ -80,10 +83,11 @@ async function handle(
     const rest = isHead
       ? Buffer.concat([Buffer.from(text.slice(statement.insert.dataAt)), data])
       : data;
-    const written = await insert(o, statement, rest);
+    const written = await insert(o, statement, rest, queryId(url));
     sendResult(response, url, Buffer.alloc(0), { format: 'TabSeparated', written, started });
     return;
   }
+  if (/^\s*KILL\s+QUERY\b/i.test(statement.sql)) rememberKilled(o.killed, statement.sql);
   const format = formatOf(statement, url, request);
   const sql =
     isHead && body.length > 0 ? { ...statement, sql: `${statement.sql}\n${body}` } : statement;
@@ -238,7 +242,13 @@ function readSettings(query: URLSearchParams): string[] {
   return settings;
 }
 
-async function insert(o: FrontOptions, statement: Statement, data: Buffer): Promise<number> {
+/** chDB ends what runs; what has not begun is refused by its id. */
+function rememberKilled(killed: Set<string>, sql: string): void {
+  for (const [, id = ''] of sql.matchAll(/'([\w.:-]+)'/g)) killed.add(id);
+  for (const id of killed) if (killed.size > KILLED_MAX) killed.delete(id);
+}
+
+async function insert(o: Front, statement: Statement, data: Buffer, id: string): Promise<number> {
   const head = statement.insert;
   const format = INSERT_FORMATS[head?.format.toLowerCase() ?? ''];
   if (head === undefined || format === undefined) {
@@ -250,6 +260,8 @@ async function insert(o: FrontOptions, statement: Statement, data: Buffer): Prom
   if (data.length === 0) return 0;
   const { table, columns, settings } = head;
   return o.sessions.use('writer', async (session) => {
+    if (o.killed.has(id))
+      throw new EngineError(394, `Query ${id} was cancelled. (QUERY_WAS_CANCELLED)`);
     const rows = columns.length > 0 ? { columns } : {};
     const summary = await session.insert({ table, format, values: data, settings, ...rows });
     return 'rowsSent' in summary ? (summary.rowsSent ?? 0) : 0;

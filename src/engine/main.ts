@@ -26,6 +26,8 @@ const CACHE_BYTES = 64 * MB;
 
 /** Statements that run at the end may take this long before the child ends anyway. */
 const STOP_MS_MAX = 3_000;
+/** The same when the parent is gone: nobody waits for an answer, and the next start for the folder. */
+const ORPHAN_MS_MAX = 200;
 
 function configFile(order: Order): string {
   const file = join(order.folder, 'engine.xml');
@@ -63,16 +65,17 @@ async function serve(order: Order): Promise<void> {
     const address = server.address();
     report({ port: typeof address === 'object' && address !== null ? address.port : order.port });
   });
-  const stop = (): void => {
-    setTimeout(() => process.exit(0), STOP_MS_MAX).unref();
+  const stop = (waitMs: number): void => {
+    // Killed, because an exit waits for statements that run, and they may run for hours.
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), waitMs).unref();
     server.close();
     server.closeIdleConnections();
     sessions.close().then(() => process.exit(0), fail);
   };
-  process.on('SIGTERM', stop);
+  process.on('SIGTERM', () => stop(STOP_MS_MAX));
   // Ctrl-C reaches the whole group; the parent says when to stop.
   process.on('SIGINT', () => undefined);
-  process.on('disconnect', stop);
+  process.on('disconnect', () => stop(ORPHAN_MS_MAX));
 }
 
 function report(message: Report): void {

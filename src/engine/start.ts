@@ -46,6 +46,8 @@ const RESTART_MS = 100;
 const RESTART_MS_MAX = 5_000;
 /** A child that ran this long before it ended is started again at once. */
 const STABLE_MS = 10_000;
+/** How long a start waits for the engine of a process that was killed to let go of the folder. */
+const FOLDER_WAIT_MS = 2_000;
 
 /**
  * @throws AppError `port_in_use`, `data_in_use` or `engine_failed`.
@@ -56,11 +58,17 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const closing = new AbortController();
   const { port, memoryBytesMax, readers } = options;
   let order: Order = { folder, port, memoryBytesMax, readers, users };
+  const startedMs = clock.elapsed();
   let running = spawnChild(order, logger);
-  const first = await running.reported;
-  if ('failed' in first) {
+  let first = await running.reported;
+  while ('failed' in first) {
     await running.exited;
-    throw startError(options, first, running.words());
+    const error = startError(options, first, running.words());
+    const isLate = clock.elapsed() - startedMs > FOLDER_WAIT_MS;
+    if (error.code !== 'data_in_use' || isLate) throw error;
+    await clock.sleep(RESTART_MS);
+    running = spawnChild(order, logger);
+    first = await running.reported;
   }
   order = { ...order, port: first.port };
 

@@ -93,7 +93,7 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
     },
 
     async settle() {
-      // On a server it ends them; the engine runs it on its one writer, behind them.
+      // On a server it ends them; the engine runs it behind them, and refuses what still arrives.
       const ids = [...open].map((id) => `'${id}'`).join(', ') || "''";
       await store.command(`KILL QUERY WHERE query_id IN (${ids}) SYNC`);
       open.clear();
