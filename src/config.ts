@@ -63,14 +63,16 @@ export const SETTINGS = {
     default: 'file:log',
     says: 'the log; a relative folder lies in CLICKSTREAM_DATA',
   }),
-  CLICKSTREAM_STORE: text(
-    'engine:<folder> or http://user:password@host:8123/database',
-    /^(engine:|https?:\/\/)/,
-    {
-      default: 'engine:store',
-      says: 'the store; a relative folder lies in CLICKSTREAM_DATA',
+  CLICKSTREAM_STORE: {
+    default: 'engine:store',
+    read: (value: string) => {
+      if (/^engine:./.test(value)) return value;
+      const url = /^https?:\/\/./.test(value) ? URL.parse(value) : null;
+      return url !== null && /^\/\w*$/.test(url.pathname) ? value : undefined;
     },
-  ),
+    allows: 'engine:<folder> or http://user:password@host:8123/database',
+    says: 'the store; a relative folder lies in CLICKSTREAM_DATA',
+  } satisfies Setting<string> as Setting<string>,
   CLICKSTREAM_ENGINE_PORT: integer(0, 65535, {
     default: '8123',
     says: 'port of the embedded engine (ClickHouse HTTP), always on 127.0.0.1',
@@ -103,6 +105,7 @@ export const SETTINGS = {
           !/^[a-z0-9_-]{1,64}$/.test(project) ||
           !key ||
           key.length < 8 ||
+          keys.has(key) ||
           rest.length > 0
         )
           return undefined;
@@ -110,7 +113,7 @@ export const SETTINGS = {
       }
       return keys;
     },
-    allows: 'project:key pairs with commas, a key of 8 characters or more',
+    allows: 'project:key pairs with commas, each key once and of 8 characters or more',
     says: 'write keys; on a loopback address shop:shop-dev-key if none is given',
   } satisfies Setting<Map<string, string>> as Setting<Map<string, string>>,
   CLICKSTREAM_LOGIN: text(

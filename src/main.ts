@@ -38,11 +38,7 @@ function print(text: string): void {
 }
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowNegative: true,
-    allowPositionals: true,
-    options: { demo: { type: 'boolean' }, help: { type: 'boolean' }, version: { type: 'boolean' } },
-  });
+  const { values, positionals } = readArguments();
   if (values.help) return print(HELP);
   if (values.version) return print(`${version}\n`);
   const config = readConfig(process.env);
@@ -78,8 +74,30 @@ async function main(): Promise<void> {
   process.on('SIGINT', stop);
 }
 
+function readArguments() {
+  try {
+    return parseArgs({
+      allowNegative: true,
+      allowPositionals: true,
+      options: {
+        demo: { type: 'boolean' },
+        help: { type: 'boolean' },
+        version: { type: 'boolean' },
+      },
+    });
+  } catch (cause) {
+    const what = cause instanceof Error ? (cause.message.split('. ')[0] ?? '') : String(cause);
+    throw new AppError('bad_setting', `${what}; --help lists what there is.`, { cause });
+  }
+}
+
 main().catch((error: unknown) => {
-  if (!(error instanceof AppError)) throw error;
-  process.stderr.write(`clickstream: ${error.message} (${error.code})\n`);
+  let text: string;
+  if (error instanceof AppError) text = `${error.message} (${error.code})`;
+  // A file or folder that cannot be used: its name and the system's reason say more than a stack.
+  else if (error instanceof Error && 'syscall' in error)
+    text = `${error.message}. Is there room, and may this user write there?`;
+  else throw error;
+  process.stderr.write(`clickstream: ${text}\n`);
   process.exit(1);
 });

@@ -1,8 +1,9 @@
 /**
  * Opens the log and the store that the settings name: the only file that names a back-end.
  */
-import { mkdir } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { access, constants, mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import type { Clock } from './base/clock.ts';
 import { AppError } from './base/errors.ts';
 import type { Logger } from './base/logger.ts';
@@ -28,12 +29,30 @@ const MB = 1024 * 1024;
 const HOUR_MS = 3_600_000;
 
 /**
+ * Makes the folder that a setting names, if it is not there.
+ * @throws AppError `bad_setting` when it cannot be made or written.
+ */
+export async function makeFolder(folder: string, setting: keyof Config): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new AppError(
+      'bad_setting',
+      `${setting} names ${folder}, which cannot be written as a folder (${code}); set it to one that can.`,
+      { field: setting, cause },
+    );
+  }
+}
+
+/**
  * @throws AppError `log_locked`, `log_corrupt`, `data_newer`, `bad_setting`.
  */
 export async function openLog(config: Config, tools: Tools): Promise<Log> {
   const { path, parameters } = readAddress(config.CLICKSTREAM_LOG, 'CLICKSTREAM_LOG');
   const folder = resolve(config.CLICKSTREAM_DATA, path);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder, 'CLICKSTREAM_LOG');
   return openFileLog({
     ...tools,
     folder,
@@ -72,7 +91,13 @@ export async function openStore(config: Config, tools: Tools): Promise<OpenStore
   } catch (error) {
     await store.close();
     await engine?.close();
-    throw error;
+    if (engine !== undefined || !(error instanceof AppError) || error.code !== 'store_unreachable')
+      throw error;
+    throw new AppError(
+      'store_unreachable',
+      `${error.message} Start it, or set CLICKSTREAM_STORE to the address of another.`,
+      { cause: error },
+    );
   }
   return { store, engine };
 }
@@ -80,7 +105,7 @@ export async function openStore(config: Config, tools: Tools): Promise<OpenStore
 async function openEngine(config: Config, { clock, logger }: Tools): Promise<Engine> {
   const { path } = readAddress(config.CLICKSTREAM_STORE, 'CLICKSTREAM_STORE');
   const folder = resolve(config.CLICKSTREAM_DATA, path);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder, 'CLICKSTREAM_STORE');
   return startEngine({
     clock,
     logger,
@@ -108,10 +133,23 @@ function readAddress(address: string, setting: string) {
   return { path, parameters };
 }
 
-/** Name and password of the engine's users, as text for people. */
+/**
+ * Name and password of the engine's users, as text for people.
+ * @throws AppError `bad_setting` when there is no engine, or none yet.
+ */
 export function readUsers(config: Config): string {
-  const { path } = readAddress(config.CLICKSTREAM_STORE, 'CLICKSTREAM_STORE');
-  const users = readEngineUsers(resolve(config.CLICKSTREAM_DATA, path));
+  const address = config.CLICKSTREAM_STORE;
+  if (!address.startsWith('engine:')) {
+    throw new AppError('bad_setting', 'CLICKSTREAM_STORE is a server, which has its own users.');
+  }
+  const folder = resolve(config.CLICKSTREAM_DATA, readAddress(address, 'CLICKSTREAM_STORE').path);
+  if (!existsSync(join(folder, 'users.json'))) {
+    throw new AppError(
+      'bad_setting',
+      `There is no store in ${folder} yet: its users are made at the first start. Is CLICKSTREAM_DATA set as for the start?`,
+    );
+  }
+  const users = readEngineUsers(folder);
   const url = `http://127.0.0.1:${config.CLICKSTREAM_ENGINE_PORT}`;
   return `${url}, database ${DATABASE}\n${[users.reader, users.owner]
     .map(({ name, password }) => `${name.padEnd(12)} ${password}`)

@@ -2,9 +2,8 @@
  * Puts the stages together in the order of an event's path, and takes them down in that order:
  * first no new events, then what waits is stored, then the store and the log are closed.
  */
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { join, resolve } from 'node:path';
 import type { Clock } from './base/clock.ts';
@@ -19,11 +18,12 @@ import { demoRoutes } from './demo/routes.ts';
 import { fillHistory, sendLive } from './demo/traffic.ts';
 import { healthRoutes } from './health.ts';
 import type { Log } from './log/log.ts';
-import { openLog, openStore } from './open.ts';
+import { makeFolder, openLog, openStore } from './open.ts';
 import { createProcessor, type Processor } from './process/process.ts';
 import { queryRoutes } from './query/http.ts';
 import { createLive } from './query/live.ts';
 import { createQuestions } from './query/run.ts';
+import { checkSelf, SELF_CHECK_PROJECT } from './self-check.ts';
 import type { Store } from './store/store.ts';
 
 export interface StartOptions {
@@ -43,13 +43,17 @@ export interface System {
   stop(): Promise<void>;
 }
 
-/** How long a stop waits for the processor to store what waits on the log. */
-const DRAIN_MS_MAX = 2_000;
+/**
+ * A stop takes less than five seconds, whatever hangs: how long it waits for requests, for the
+ * processor to store what waits on the log, for its last batch, and for the engine.
+ */
+const REQUESTS_MS_MAX = 1_000;
+const DRAIN_MS_MAX = 1_500;
+const LAST_BATCH_MS_MAX = 500;
+const ENGINE_STOP_MS_MAX = 1_000;
+/** How long `/ready` waits for the store. */
+const PING_MS_MAX = 1_000;
 const DASHBOARD = join(import.meta.dirname, '..', 'dist', 'dashboard');
-
-/** How long the self-check's event may take from the collector to the store. */
-const SELF_CHECK_MS_MAX = 10_000;
-const SELF_CHECK_PROJECT = 'self-check';
 
 const DEMO_DAYS = 14;
 const DEMO_EVENTS = 400_000;
@@ -83,7 +87,7 @@ async function startParts(
   const { clock, logger } = options;
   const roles = config.CLICKSTREAM_ROLES;
   const data = resolve(config.CLICKSTREAM_DATA);
-  await mkdir(data, { recursive: true });
+  await makeFolder(data, 'CLICKSTREAM_DATA');
   const metrics = createMetrics();
   const keys = new Map(config.CLICKSTREAM_KEYS);
   const selfKey = randomBytes(18).toString('base64url');
@@ -94,23 +98,31 @@ async function startParts(
   const log = needsLog ? await openLog(config, options) : undefined;
   if (log !== undefined) closers.push(() => log.close());
 
+  // A last batch that hangs ends when the store is closed, and before the log is.
+  let processing = Promise.resolve();
+  closers.push(() => processing);
+
   const needsStore = roles.includes('process') || roles.includes('query');
   const store = needsStore ? await openTheStore(config, options, closers) : undefined;
 
   let processor: Processor | undefined;
   if (log !== undefined && store !== undefined && roles.includes('process')) {
-    processor = startProcessor({ config, options, metrics, log, store, closers });
+    processor = createTheProcessor({ config, options, metrics, log, store });
+    const ended = new AbortController();
+    processing = processor.run(ended.signal).catch(options.onFatal);
+    closers.push(() => drain(log, clock, ended, processing));
   }
 
   const stopping = new AbortController();
   let selfCheck = 'the self-check has not run yet';
+  const isAnswering = store === undefined ? undefined : createPing(store, clock);
   const routes: Route[] = healthRoutes({
     metrics,
     version: options.version,
     async notReady() {
       const waiting: Record<string, string> = {};
       if (selfCheck !== '') waiting.self_check = selfCheck;
-      if (store !== undefined && !(await store.ping())) waiting.store = 'the store does not answer';
+      if ((await isAnswering?.()) === false) waiting.store = 'the store does not answer';
       return waiting;
     },
   });
@@ -151,7 +163,10 @@ async function startParts(
     : config.CLICKSTREAM_HOST;
   const url = `http://${host}:${port}`;
 
-  if (store !== undefined && roles.length === 3) await checkSelf(url, selfKey, store, clock);
+  if (store !== undefined && processor !== undefined && roles.length === 3) {
+    const { progress } = processor;
+    await checkSelf({ url, key: selfKey, store, clock, progress });
+  }
   selfCheck = '';
   if (options.demo) closers.push(startDemo(url, config, options, store));
   return url;
@@ -163,7 +178,7 @@ async function openTheStore(
   closers: Closers,
 ): Promise<Store> {
   const { store, engine } = await openStore(config, options);
-  if (engine !== undefined) closers.push(() => engine.close());
+  if (engine !== undefined) closers.push(() => engine.close(ENGINE_STOP_MS_MAX));
   closers.push(() => store.close());
   return store;
 }
@@ -174,19 +189,11 @@ interface ProcessorParts {
   metrics: Metrics;
   log: Log;
   store: Store;
-  closers: Closers;
 }
 
-function startProcessor({
-  config,
-  options,
-  metrics,
-  log,
-  store,
-  closers,
-}: ProcessorParts): Processor {
+function createTheProcessor({ config, options, metrics, log, store }: ProcessorParts): Processor {
   const idsMax = Math.ceil(config.CLICKSTREAM_WINDOW_IDS / log.partitions);
-  const processor = createProcessor({
+  return createProcessor({
     log,
     store,
     clock: options.clock,
@@ -202,17 +209,31 @@ function startProcessor({
       filtersMax: 8,
     },
   });
-  const ended = new AbortController();
-  const running = processor.run(ended.signal).catch(options.onFatal);
-  closers.push(async () => {
-    const startedMs = options.clock.elapsed();
-    const waits = () => log.stats().oldestWaitingMs.some((ms) => ms !== undefined);
-    while (waits() && options.clock.elapsed() - startedMs < DRAIN_MS_MAX)
-      await options.clock.sleep(20);
-    ended.abort();
-    await running;
-  });
-  return processor;
+}
+
+/** Lets the processor store what waits on the log, then ends it. */
+async function drain(
+  log: Log,
+  clock: Clock,
+  ended: AbortController,
+  processing: Promise<void>,
+): Promise<void> {
+  const startedMs = clock.elapsed();
+  const waits = () => log.stats().oldestWaitingMs.some((ms) => ms !== undefined);
+  while (waits() && clock.elapsed() - startedMs < DRAIN_MS_MAX) await clock.sleep(20);
+  ended.abort();
+  await Promise.race([processing, clock.sleep(LAST_BATCH_MS_MAX)]);
+}
+
+/** Whether the store answers in time; one question at a time, however many ask. */
+function createPing(store: Store, clock: Clock): () => Promise<boolean> {
+  let asking: Promise<boolean> | undefined;
+  return () => {
+    asking ??= store.ping().finally(() => {
+      asking = undefined;
+    });
+    return Promise.race([asking, clock.sleep(PING_MS_MAX).then(() => false)]);
+  };
 }
 
 function logGauges(metrics: Metrics, log: Log, clock: Clock): void {
@@ -264,36 +285,9 @@ async function closeServer(server: Server, stopping: AbortController): Promise<v
   stopping.abort();
   server.closeIdleConnections();
   // Requests that are being answered get a moment; one that is slower is cut and will be repeated.
-  const timer = setTimeout(() => server.closeAllConnections(), 1_000);
+  const timer = setTimeout(() => server.closeAllConnections(), REQUESTS_MS_MAX);
   await closed;
   clearTimeout(timer);
-}
-
-/** Sends an event through the whole path and reads it back. */
-async function checkSelf(url: string, key: string, store: Store, clock: Clock): Promise<void> {
-  const event_id = randomUUID();
-  const startedMs = clock.elapsed();
-  const response = await fetch(`${url}/v1/events`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${key}` },
-    body: JSON.stringify({ event_name: 'self_check', event_id }),
-  });
-  const answer = await response.text();
-  if (response.status !== 202)
-    throw new AppError('self_check_failed', `The collector answered ${response.status}: ${answer}`);
-  while (clock.elapsed() - startedMs < SELF_CHECK_MS_MAX) {
-    const found = await store.select<{ found: number }>(
-      `SELECT count() AS found FROM events
-       WHERE project_id = {project:String} AND event_name = 'self_check' AND event_id = {event_id:String}`,
-      { project: SELF_CHECK_PROJECT, event_id },
-    );
-    if (found[0]?.found === 1) return;
-    await clock.sleep(10);
-  }
-  throw new AppError(
-    'self_check_failed',
-    `The event of the self-check was accepted but is not in the store after ${SELF_CHECK_MS_MAX} ms.`,
-  );
 }
 
 /** The synthetic shop; returns how it is stopped. */

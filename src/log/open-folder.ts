@@ -42,7 +42,8 @@ export async function lockFolder({ disk, folder }: FileLogOptions): Promise<Lock
   if ('release' in lock) return lock;
   throw new AppError(
     'log_locked',
-    `The log folder ${folder} is open in another process (pid ${lock.heldBy || 'unknown'}).`,
+    `The log folder ${folder} is open in another process (pid ${lock.heldBy || 'unknown'}): ` +
+      'stop that process, or name another data folder.',
   );
 }
 

@@ -39,6 +39,8 @@ export interface Processor {
   storedUntilMs(): number;
   /** Batches stored since the start. */
   batches(): number;
+  /** Grows while it gets on: with each batch, and each page of the window that it loads. */
+  progress(): number;
 }
 
 /** A batch as it stands in the note of the log's committed offset: `offset` is its `from`. */
@@ -57,11 +59,16 @@ const READ_WAIT_MS = 1_000;
 export function createProcessor(options: ProcessorOptions): Processor {
   const { log, clock } = options;
   let batches = 0;
+  let pages = 0;
   const onBatch = (): void => {
     batches++;
   };
+  const onPage = (): void => {
+    pages++;
+  };
   return {
     batches: () => batches,
+    progress: () => batches + pages,
     async run(signal) {
       const logId = await untilStoreAnswers(options, signal, () =>
         registerLog(options.store, log.id),
@@ -78,7 +85,16 @@ export function createProcessor(options: ProcessorOptions): Processor {
         [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
       );
       const partitions = Array.from({ length: log.partitions }, (_, partition) =>
-        runPartition({ ...options, partition, logId, signal, countRow, insertSeconds, onBatch }),
+        runPartition({
+          ...options,
+          partition,
+          logId,
+          signal,
+          countRow,
+          insertSeconds,
+          onBatch,
+          onPage,
+        }),
       );
       await Promise.all(partitions);
     },
@@ -96,6 +112,7 @@ interface Partition extends ProcessorOptions {
   countRow: (by: number, labels: Readonly<Record<string, string>>) => void;
   insertSeconds: (value: number) => void;
   onBatch: () => void;
+  onPage: () => void;
 }
 
 async function runPartition(p: Partition): Promise<void> {
@@ -110,7 +127,7 @@ async function runPartition(p: Partition): Promise<void> {
   const window = createWindow({ ...p.window, idsMax: Math.max(p.window.idsMax, batchMax) });
   const isLoaded = await untilStoreAnswers(p, signal, async () => {
     await refuseOlderLog(p, begunEnd);
-    await loadWindow(p, window);
+    await loadWindow(p, window, p.onPage);
     return true;
   });
   if (isLoaded === undefined) return;

@@ -38,7 +38,11 @@ const PAGE_ROWS = 100_000;
  * It reaches back a window from what comes next. That is only guessed, because clocks jump; what
  * lies before is asked for, so a wrong guess costs time and nothing else.
  */
-export async function loadWindow(share: Share, window: Window): Promise<number> {
+export async function loadWindow(
+  share: Share,
+  window: Window,
+  onPage: () => void = () => undefined,
+): Promise<number> {
   const newest = await share.store.select<{ newest_ms: number }>(
     "SELECT toUnixTimestamp64Milli(max(received_at)) AS newest_ms FROM records WHERE outcome = 'stored'",
   );
@@ -69,6 +73,7 @@ export async function loadWindow(share: Share, window: Window): Promise<number> 
     );
     for (const row of rows) window.add(recordKey(row.project_id, row.event_id), copyOf(share, row));
     count += rows.length;
+    onPage();
     const last = rows.at(-1);
     if (last === undefined || rows.length < PAGE_ROWS) return count;
     after = [last.received_ms, last.log_id, last.log_partition, last.log_offset];
