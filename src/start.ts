@@ -122,6 +122,7 @@ async function startParts(
     async notReady() {
       const waiting: Record<string, string> = {};
       if (selfCheck !== '') waiting.self_check = selfCheck;
+      if (log?.stats().isFull) waiting.log = 'there is no room on the disk of the log';
       if ((await isAnswering?.()) === false) waiting.store = 'the store does not answer';
       return waiting;
     },
@@ -155,7 +156,12 @@ async function startParts(
   }
   if (log !== undefined) logGauges(metrics, log, clock);
 
-  const server = createHttpServer(routes, HTTP_LIMITS, logger);
+  // Behind a proxy everybody comes from its address.
+  const isBehindProxy = config.CLICKSTREAM_TRUST_PROXY === 'yes';
+  const addressConnectionsMax = isBehindProxy
+    ? HTTP_LIMITS.connectionsMax
+    : HTTP_LIMITS.addressConnectionsMax;
+  const server = createHttpServer(routes, { ...HTTP_LIMITS, addressConnectionsMax }, logger);
   port = await listen(server, config);
   closers.push(() => closeServer(server, stopping));
   const host = config.CLICKSTREAM_HOST.includes(':')

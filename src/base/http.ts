@@ -29,6 +29,8 @@ export interface HttpLimits {
   headersTimeoutMs: number;
   requestTimeoutMs: number;
   connectionsMax: number;
+  /** Of them, how many one address may hold, so that none can take the places of all. */
+  addressConnectionsMax: number;
   headerBytesMax: number;
 }
 
@@ -57,7 +59,23 @@ export function createHttpServer(
     },
   );
   server.maxConnections = limits.connectionsMax;
+  limitPerAddress(server, limits.addressConnectionsMax);
   return server;
+}
+
+function limitPerAddress(server: Server, connectionsMax: number): void {
+  const counts = new Map<string, number>();
+  server.on('connection', (socket) => {
+    const address = socket.remoteAddress ?? '';
+    const count = (counts.get(address) ?? 0) + 1;
+    counts.set(address, count);
+    socket.on('close', () => {
+      const left = (counts.get(address) ?? 0) - 1;
+      if (left > 0) counts.set(address, left);
+      else counts.delete(address);
+    });
+    if (count > connectionsMax) socket.destroy();
+  });
 }
 
 type TableRow = Route & { parts: string[] };

@@ -93,6 +93,7 @@ test('the limits are those of the code', () => {
     ['time until the headers are there', `${HTTP_LIMITS.headersTimeoutMs / 1000} s`, '408'],
     ['time until the body is there', `${HTTP_LIMITS.requestTimeoutMs / 1000} s`, '408'],
     ['connections', number(HTTP_LIMITS.connectionsMax), 'closed'],
+    ['connections of one address', number(HTTP_LIMITS.addressConnectionsMax), 'closed'],
     ['requests of one address at once', `${LOAD_LIMITS.addressRequestsMax}`, '429'],
     ['bytes of one address at once', bytes(LOAD_LIMITS.addressBytesMax), '429'],
     ['bytes of all senders at once', bytes(LOAD_LIMITS.bytesMax), '503'],

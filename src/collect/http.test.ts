@@ -13,7 +13,7 @@ import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { realClock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
-import { createHttpServer } from '../base/http.ts';
+import { createHttpServer, type HttpLimits } from '../base/http.ts';
 import type { Logger } from '../base/logger.ts';
 import { createMetrics } from '../base/metrics.ts';
 import { decodeRecord } from '../event/wire.ts';
@@ -27,9 +27,10 @@ const ONE = '{"event_name":"a","event_id":"1"}';
 
 interface SetUp extends Partial<CollectOptions> {
   timeoutMs?: number;
+  httpLimits?: Partial<HttpLimits>;
 }
 
-async function setUp(t: TestContext, { timeoutMs, ...options }: SetUp = {}) {
+async function setUp(t: TestContext, { timeoutMs, httpLimits, ...options }: SetUp = {}) {
   const dataFolder = mkdtempSync(join(tmpdir(), 'clickstream-http-'));
   const log = options.log ?? createMemoryLog({ partitions: 1 });
   const metrics = createMetrics();
@@ -49,7 +50,7 @@ async function setUp(t: TestContext, { timeoutMs, ...options }: SetUp = {}) {
   });
   const limits =
     timeoutMs === undefined ? {} : { headersTimeoutMs: timeoutMs, requestTimeoutMs: timeoutMs };
-  const server = createHttpServer(routes, { ...HTTP_LIMITS, ...limits }, logger);
+  const server = createHttpServer(routes, { ...HTTP_LIMITS, ...limits, ...httpLimits }, logger);
   await once(server.listen(0, '127.0.0.1'), 'listening');
   t.after(async () => {
     server.closeAllConnections();
@@ -408,6 +409,38 @@ describe('bad input harms nobody else', () => {
     await once(socket.resume(), 'close');
     assert.equal((await records()).length, 1);
     assert.equal((await post(GOOD)).status, 202);
+  });
+
+  test('an address that opens too many connections leaves room for others', async (t) => {
+    const { port } = await setUp(t, {
+      httpLimits: { connectionsMax: 6, addressConnectionsMax: 4 },
+    });
+    const open = async (from: string) => {
+      const socket = connect({ port, host: '127.0.0.1', localAddress: from });
+      socket.on('error', () => undefined);
+      t.after(() => socket.destroy());
+      await once(socket, 'connect');
+      return socket.resume();
+    };
+    const first = await open('127.0.0.1');
+    for (let i = 1; i < 4; i++) await open('127.0.0.1');
+    const fifth = await open('127.0.0.1');
+    await once(fifth, 'close');
+    /** The answer, or nothing when the connection was closed. */
+    const ask = async (from: string) => {
+      const socket = await open(from);
+      let answer = '';
+      socket.on('data', (chunk) => (answer += chunk));
+      socket.write(
+        `POST /v1/events?key=${KEY} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: ${GOOD.length}\r\n\r\n${GOOD}`,
+      );
+      await once(socket, 'close');
+      return answer.slice(0, 12);
+    };
+    assert.equal(await ask('127.0.0.2'), 'HTTP/1.1 202');
+    first.destroy();
+    // Free again once the server has seen the end of it.
+    while ((await ask('127.0.0.1')) !== 'HTTP/1.1 202');
   });
 
   test('of an aborted request nothing is kept', async (t) => {

@@ -11,6 +11,7 @@ export const HTTP_LIMITS: HttpLimits = {
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
   connectionsMax: 2_048,
+  addressConnectionsMax: 1_024,
   headerBytesMax: 16 * KIB,
 };
 

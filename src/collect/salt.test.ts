@@ -1,6 +1,14 @@
 /** The salt of the day: kept over a restart, gone with the day, readable by its owner alone. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -55,4 +63,20 @@ test('a file that a crash left half written is replaced', (t) => {
     writeFileSync(join(dataFolder, 'visitor-salt.json'), text);
     assert.ok(openSalt({ dataFolder, clock })().length >= 32, text);
   }
+});
+
+test('a full disk at midnight refuses nobody, and keeps yesterday’s salt no longer', (t) => {
+  const { dataFolder, clock, moveTo } = setUp(t);
+  const salt = openSalt({ dataFolder, clock });
+  const first = salt();
+  const next = join(dataFolder, 'visitor-salt.json.new');
+  symlinkSync('/dev/full', next);
+  moveTo(NOON + 12 * HOUR_MS);
+  const second = salt();
+  assert.notEqual(second, first);
+  assert.equal(salt(), second);
+  assert.deepEqual(readdirSync(dataFolder), ['visitor-salt.json.new']);
+  rmSync(next);
+  assert.equal(salt(), second);
+  assert.equal(openSalt({ dataFolder, clock })(), second, 'there is room again');
 });

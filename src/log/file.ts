@@ -236,6 +236,7 @@ class FileLog implements Log {
       committed: this.#partitions.map(({ committed }) => committed.offset),
       oldestWaitingMs: this.#partitions.map(({ oldestWaitingMs }) => oldestWaitingMs),
       bytesOnDisk: this.#partitions.reduce((sum, { bytesOnDisk }) => sum + bytesOnDisk, 0),
+      isFull: this.#partitions.some(({ reserve }) => reserve.isWithoutRoom),
     };
   }
 

@@ -53,6 +53,8 @@ export interface LogStats {
   /** Time of the first record that is not committed, per partition; undefined when none waits. */
   oldestWaitingMs: (number | undefined)[];
   bytesOnDisk: number;
+  /** No room was found for more: appends are refused, now or when what is reserved is used up. */
+  isFull: boolean;
 }
 
 export interface Log {

@@ -126,6 +126,7 @@ export function createMemoryLog(options: MemoryLogOptions): Log {
         ({ records, committed, first }) => records[committed.offset - first]?.timeMs,
       ),
       bytesOnDisk: 0,
+      isFull: bytesHeld >= bytesMax,
     }),
     async close() {
       isClosed = true;

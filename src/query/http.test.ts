@@ -20,6 +20,7 @@ const LIMITS = {
   headersTimeoutMs: 5_000,
   requestTimeoutMs: 5_000,
   connectionsMax: 100,
+  addressConnectionsMax: 100,
   headerBytesMax: 16_384,
 };
 /** Answers every question with one row; what the store says is sql.test.ts's business. */

@@ -39,6 +39,17 @@ test('reads device, system and browser from the user agent', () => {
   assert.deepEqual(put(IPHONE), ['mobile', 'iOS', 'Safari'], 'the second time from memory');
 });
 
+test('a piece of a user agent that nobody knows becomes no name', () => {
+  for (const userAgent of [
+    `Mozilla/${'a/'.repeat(7_000)} (`,
+    'Mozilla/nobody knows/1.0 (Some Phone)',
+    'Mozilla/(',
+    `Mozilla/5.0 (Linux; Android 14; ${'x'.repeat(5_000)}) Unheard/1.0`,
+  ]) {
+    for (const name of put(userAgent)) assert.ok((name ?? '').length <= 20, name);
+  }
+});
+
 test('what the sender says of the device wins, field by field', () => {
   assert.deepEqual(put(IPHONE, { os: 'HarmonyOS' }), ['mobile', 'HarmonyOS', 'Safari']);
 });

@@ -13,6 +13,9 @@ interface Device {
 }
 
 const KINDS = new Set(['desktop', 'mobile', 'tablet', 'tv']);
+/** Names that the library knows. For others it answers with a piece of the user agent. */
+const SYSTEMS = new Set(Object.values(bowser.OS_MAP));
+const BROWSERS = new Set(Object.values(bowser.BROWSER_MAP));
 
 export function putDevice(): Step {
   const deviceOf = remember(readUserAgent, {
@@ -35,7 +38,7 @@ function readUserAgent(userAgent: string): Device {
   if (userAgent === '') return device;
   const { platform, os, browser } = bowser.parse(userAgent);
   if (platform.type !== undefined && KINDS.has(platform.type)) device.device_type = platform.type;
-  if (os.name) device.os = os.name;
-  if (browser.name) device.browser = browser.name;
+  if (os.name !== undefined && SYSTEMS.has(os.name)) device.os = os.name;
+  if (browser.name !== undefined && BROWSERS.has(browser.name)) device.browser = browser.name;
   return device;
 }
