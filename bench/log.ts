@@ -1,8 +1,6 @@
 /**
  * Durable appends of the file log beside the machine's own ceiling: one bare write and fdatasync of
- * the same bytes, in the same run, in turns. About 35 seconds.
- *
- *   node bench/log.ts [folder on the disk to be measured]
+ * the same bytes, in the same run, in turns.
  */
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,6 +10,7 @@ import { createLogger } from '../src/base/logger.ts';
 import { realDisk } from '../src/log/disk.ts';
 import { openFileLog } from '../src/log/file.ts';
 import { RECORD_HEADER_BYTES } from '../src/log/format.ts';
+import { median, type Report, whole } from './report.ts';
 
 const MB = 1024 * 1024;
 const RECORD_BYTES = 300;
@@ -71,10 +70,6 @@ async function openCeiling(path: string) {
   };
 }
 
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
-}
-
 function medians(rounds: Measured[]): Measured {
   return {
     perSecond: median(rounds.map(({ perSecond }) => perSecond)),
@@ -83,64 +78,66 @@ function medians(rounds: Measured[]): Measured {
   };
 }
 
-function printLine(cells: readonly (string | number)[]): void {
-  process.stdout.write(`${cells.map((cell) => String(cell).padStart(12)).join('')}\n`);
-}
-
-const folder = await mkdtemp(join(process.argv[2] ?? tmpdir(), 'clickstream-bench-'));
-const ceiling = await openCeiling(join(folder, 'ceiling'));
-const log = await openFileLog({
-  folder,
-  partitions: 1,
-  segmentBytes: 64 * MB,
-  keepMs: 3_600_000,
-  keepBytes: 1024 * MB,
-  keepAlwaysMs: 3_600_000,
-  bytesInFlightMax: 64 * MB,
-  disk: realDisk,
-  clock: realClock,
-  logger: createLogger('error'),
-  onFatal: (error) => {
-    throw error;
-  },
-});
-try {
-  process.stdout.write(
-    `Durable appends of ${RECORD_BYTES} bytes (answer after fdatasync), median of ${ROUNDS}, in ${folder}\n`,
-  );
-  printLine(['writers', 'batch', 'records/s', 'p50 ms', 'p99 ms', 'ceiling/s', 'of ceiling']);
-  const bytes = Buffer.alloc(RECORD_BYTES, 'x');
-  for (const { writers, batch } of CASES) {
-    const records = Array.from({ length: batch }, () => ({ key: 'k', bytes, timeMs: 0 }));
-    const inFlight = writers * batch;
-    const written = Buffer.alloc(inFlight * (RECORD_BYTES + RECORD_HEADER_BYTES), 'x');
-    const ours: Measured[] = [];
-    const raw: Measured[] = [];
-    for (let round = 0; round < ROUNDS; round += 1) {
-      ours.push(await measure(writers, async () => (await log.append(records)).length));
-      raw.push(await measure(1, () => ceiling.write(written).then(() => inFlight)));
+export async function measureLog(): Promise<Report> {
+  const rows: string[][] = [];
+  let readPerSecond = 0;
+  const folder = await mkdtemp(join(tmpdir(), 'clickstream-bench-'));
+  const ceiling = await openCeiling(join(folder, 'ceiling'));
+  const log = await openFileLog({
+    folder,
+    partitions: 1,
+    segmentBytes: 64 * MB,
+    keepMs: 3_600_000,
+    keepBytes: 1024 * MB,
+    keepAlwaysMs: 3_600_000,
+    bytesInFlightMax: 64 * MB,
+    disk: realDisk,
+    clock: realClock,
+    logger: createLogger('error'),
+    onFatal: (error) => {
+      throw error;
+    },
+  });
+  try {
+    const bytes = Buffer.alloc(RECORD_BYTES, 'x');
+    for (const { writers, batch } of CASES) {
+      const records = Array.from({ length: batch }, () => ({ key: 'k', bytes, timeMs: 0 }));
+      const inFlight = writers * batch;
+      const written = Buffer.alloc(inFlight * (RECORD_BYTES + RECORD_HEADER_BYTES), 'x');
+      const ours: Measured[] = [];
+      const raw: Measured[] = [];
+      for (let round = 0; round < ROUNDS; round += 1) {
+        ours.push(await measure(writers, async () => (await log.append(records)).length));
+        raw.push(await measure(1, () => ceiling.write(written).then(() => inFlight)));
+      }
+      const { perSecond, p50Ms, p99Ms } = medians(ours);
+      const ceilingPerSecond = medians(raw).perSecond;
+      rows.push([
+        String(writers),
+        String(batch),
+        whole(perSecond),
+        p50Ms.toFixed(2),
+        p99Ms.toFixed(2),
+        whole(ceilingPerSecond),
+        `${((perSecond / ceilingPerSecond) * 100).toFixed(0)} %`,
+      ]);
     }
-    const { perSecond, p50Ms, p99Ms } = medians(ours);
-    const ceilingPerSecond = medians(raw).perSecond;
-    printLine([
-      writers,
-      batch,
-      Math.round(perSecond),
-      p50Ms.toFixed(2),
-      p99Ms.toFixed(2),
-      Math.round(ceilingPerSecond),
-      `${((perSecond / ceilingPerSecond) * 100).toFixed(0)} %`,
-    ]);
+    const end = log.stats().ends[0] ?? 0;
+    const startMs = performance.now();
+    for (let next = 0; next < end; ) {
+      next += (await log.read(0, next, { recordsMax: 20_000, bytesMax: 16 * MB, waitMs: 0 }))
+        .length;
+    }
+    readPerSecond = end / ((performance.now() - startMs) / 1000);
+  } finally {
+    await log.close();
+    await ceiling.close();
+    await rm(folder, { recursive: true });
   }
-  const end = log.stats().ends[0] ?? 0;
-  const startMs = performance.now();
-  for (let next = 0; next < end; ) {
-    next += (await log.read(0, next, { recordsMax: 20_000, bytesMax: 16 * MB, waitMs: 0 })).length;
-  }
-  const seconds = (performance.now() - startMs) / 1000;
-  process.stdout.write(`Read back: ${Math.round(end / seconds)} records/s of ${end}\n`);
-} finally {
-  await log.close();
-  await ceiling.close();
-  await rm(folder, { recursive: true });
+  return {
+    title: 'The log',
+    says: `Durable appends of records of ${RECORD_BYTES} bytes, each answered after its fdatasync, beside one bare write and fdatasync of the same bytes, in turns. Read back in order: ${whole(readPerSecond)} records/s.`,
+    columns: ['writers', 'batch', 'records/s', 'p50 ms', 'p99 ms', 'ceiling/s', 'of the ceiling'],
+    rows,
+  };
 }
