@@ -170,8 +170,7 @@ async function startParts(
   const url = `http://${host}:${port}`;
 
   if (store !== undefined && processor !== undefined && roles.length === 3) {
-    const { progress } = processor;
-    await checkSelf({ url, key: selfKey, store, clock, progress });
+    await checkSelf({ url, key: selfKey, store, clock, progress: processor.batches });
   }
   selfCheck = '';
   if (options.demo) closers.push(startDemo(url, config, options, store));
@@ -212,7 +211,7 @@ function createTheProcessor({ config, options, metrics, log, store }: ProcessorP
       windowMs: config.CLICKSTREAM_WINDOW_HOURS * 3_600_000,
       idsMax,
       filterIdsMax: idsMax,
-      filtersMax: 8,
+      filtersMax: 32,
     },
   });
 }

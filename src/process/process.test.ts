@@ -20,6 +20,8 @@ import type { Store } from '../store/store.ts';
 import { registerLog } from './log-id.ts';
 import { createProcessor } from './process.ts';
 import { COLUMNS, storedRow } from './row.ts';
+import { createWindow } from './window.ts';
+import { loadWindow, openWindow } from './window-store.ts';
 
 const logger = createLogger('silent');
 const NOW_MS = Date.UTC(2026, 10, 24, 12);
@@ -152,6 +154,23 @@ test('an id that no longer fits into memory is asked of the store', async () => 
   await log.append([record(first)]);
   await processAll(log, { idsMax: 10 });
   assert.equal((await rowsOf(log)).at(-1)?.outcome, 'duplicate');
+});
+
+test('a window that is loaded knows the ids of the store, and which ones are new', async () => {
+  const log = newLog();
+  const events = Array.from({ length: 50 }, (_, i) => event({ received_at: NOW_MS + i * 60_000 }));
+  await log.append(events.map(record));
+  await processAll(log);
+  const limits = { windowMs: 86_400_000, idsMax: 10, filterIdsMax: 1_000, filtersMax: 4 };
+  const window = createWindow(limits);
+  const logId = await registerLog(store, log.id);
+  const share = { store, clock: realClock, log, logId, partition: 0, window: limits };
+  const sinceMs = await openWindow(share, window);
+  const atMs = NOW_MS + 3_600_000;
+  assert.equal(window.find('shop\0new', atMs), 'ask');
+  await loadWindow(share, window, sinceMs, new AbortController().signal);
+  assert.equal(window.find('shop\0new', atMs), undefined);
+  for (const { event_id } of events) assert.equal(window.find(`shop\0${event_id}`, atMs), 'ask');
 });
 
 test('an id that leaves the memory in the middle of a batch is recognised in that batch', async () => {

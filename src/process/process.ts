@@ -12,12 +12,12 @@ import { AppError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { decodeRecord, recordKey } from '../event/wire.ts';
-import type { Log, LogRecord } from '../log/log.ts';
+import type { Committed, Log, LogRecord } from '../log/log.ts';
 import type { Store, Value } from '../store/store.ts';
 import { registerLog } from './log-id.ts';
 import { COLUMNS, duplicateRow, rejectedRow, storedRow, unprocessable } from './row.ts';
 import { createWindow, type Window, type WindowLimits } from './window.ts';
-import { type Decoded, findEarlierCopies, loadWindow } from './window-store.ts';
+import { type Decoded, findEarlierCopies, loadWindow, openWindow } from './window-store.ts';
 
 export interface ProcessorOptions {
   log: Log;
@@ -39,8 +39,6 @@ export interface Processor {
   storedUntilMs(): number;
   /** Batches stored since the start. */
   batches(): number;
-  /** Grows while it gets on: with each batch, and each page of the window that it loads. */
-  progress(): number;
 }
 
 /** A batch as it stands in the note of the log's committed offset: `offset` is its `from`. */
@@ -59,16 +57,11 @@ const READ_WAIT_MS = 1_000;
 export function createProcessor(options: ProcessorOptions): Processor {
   const { log, clock } = options;
   let batches = 0;
-  let pages = 0;
   const onBatch = (): void => {
     batches++;
   };
-  const onPage = (): void => {
-    pages++;
-  };
   return {
     batches: () => batches,
-    progress: () => batches + pages,
     async run(signal) {
       const logId = await untilStoreAnswers(options, signal, () =>
         registerLog(options.store, log.id),
@@ -85,16 +78,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
         [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
       );
       const partitions = Array.from({ length: log.partitions }, (_, partition) =>
-        runPartition({
-          ...options,
-          partition,
-          logId,
-          signal,
-          countRow,
-          insertSeconds,
-          onBatch,
-          onPage,
-        }),
+        runPartition({ ...options, partition, logId, signal, countRow, insertSeconds, onBatch }),
       );
       await Promise.all(partitions);
     },
@@ -112,26 +96,31 @@ interface Partition extends ProcessorOptions {
   countRow: (by: number, labels: Readonly<Record<string, string>>) => void;
   insertSeconds: (value: number) => void;
   onBatch: () => void;
-  onPage: () => void;
 }
 
 async function runPartition(p: Partition): Promise<void> {
-  const { log, partition, signal, clock } = p;
+  const { log, partition, signal } = p;
   const committed = await log.committed(partition);
+  const begunEnd = Math.max(committed.offset, readIntent(committed.note)?.to ?? 0);
+  // What a batch adds must not push out what the same batch added before.
+  const batchMax = Math.max(p.batchRowsMax, begunEnd - committed.offset);
+  const window = createWindow({ ...p.window, idsMax: Math.max(p.window.idsMax, batchMax) });
+  const sinceMs = await untilStoreAnswers(p, signal, async () => {
+    await refuseOlderLog(p, begunEnd);
+    return openWindow(p, window);
+  });
+  if (sinceMs === undefined) return;
+  await Promise.all([
+    untilStoreAnswers(p, signal, () => loadWindow(p, window, sinceMs, signal)),
+    runBatches(p, window, committed),
+  ]);
+}
+
+async function runBatches(p: Partition, window: Window, committed: Committed): Promise<void> {
+  const { log, partition, signal, clock } = p;
   const last = readIntent(committed.note);
   let offset = committed.offset;
   let batchId = last?.batch_id ?? 0;
-  const begunEnd = Math.max(offset, last?.to ?? 0);
-  // What a batch adds must not push out what the same batch added before.
-  const batchMax = Math.max(p.batchRowsMax, begunEnd - offset);
-  const window = createWindow({ ...p.window, idsMax: Math.max(p.window.idsMax, batchMax) });
-  const isLoaded = await untilStoreAnswers(p, signal, async () => {
-    await refuseOlderLog(p, begunEnd);
-    await loadWindow(p, window, p.onPage);
-    return true;
-  });
-  if (isLoaded === undefined) return;
-
   if (last !== undefined && last.to > offset) {
     p.logger.info({ partition, ...last }, 'finishing the batch that was open at the last end');
     if (!(await finishBatch(p, window, await readRange(p, last), last, 'look first'))) return;

@@ -1,6 +1,6 @@
 /**
- * The window of event ids against the store: filled from it at start, and asked where the memory
- * can only say "perhaps". A processor's share are the ids whose key falls into its partition,
+ * The window of event ids against the store: loaded from it after a start, and asked where the
+ * memory can only say "perhaps". A processor's share are the ids whose key falls into its partition,
  * whichever log they came by, so the window outlives a move to another log.
  */
 import type { Clock } from '../base/clock.ts';
@@ -30,54 +30,72 @@ interface CopyRow {
 const COPY = `project_id, event_id, log_id, log_partition, log_offset,
   toUnixTimestamp64Milli(received_at) AS received_ms`;
 
-/** Rows read at once while the window is filled; bounds the memory of the answer. */
-const PAGE_ROWS = 100_000;
+/** Ids read at once while the window is loaded; bounds the answer and how long it holds up others. */
+const PAGE_IDS = 20_000;
+/** The window is cut into so many slices of time, and pages are made of whole slices. */
+const SLICES = 100_000;
 
 /**
- * Fills `window` with the first copies that the store holds, oldest first. Returns how many.
- * It reaches back a window from what comes next. That is only guessed, because clocks jump; what
- * lies before is asked for, so a wrong guess costs time and nothing else.
+ * From now on the window is right: whatever the store holds already is asked for. Answers the time
+ * since when it has to be loaded to be fast as well. That is only guessed, because clocks jump;
+ * what lies before is asked for, so a wrong guess costs time and nothing else.
+ */
+export async function openWindow(share: Share, window: Window): Promise<number> {
+  const [newest] = await share.store.select<{ ms: number }>(
+    'SELECT toUnixTimestamp64Milli(max(received_at)) AS ms FROM records',
+  );
+  const newestMs = newest?.ms ?? 0;
+  window.loadedSince(newestMs);
+  const nowMs = share.clock.now();
+  const nextMs = share.log.stats().oldestWaitingMs[share.partition] ?? nowMs;
+  return Math.min(newestMs, nextMs, nowMs) - share.window.windowMs;
+}
+
+/**
+ * Loads the ids that the store holds since `sinceMs`, the newest first, while events come in. Ends
+ * early when the filters are full: what is older goes on being asked for.
  */
 export async function loadWindow(
   share: Share,
   window: Window,
-  onPage: () => void = () => undefined,
-): Promise<number> {
-  const newest = await share.store.select<{ newest_ms: number }>(
-    "SELECT toUnixTimestamp64Milli(max(received_at)) AS newest_ms FROM records WHERE outcome = 'stored'",
+  sinceMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const sliceMs = Math.ceil(share.window.windowMs / SLICES);
+  const slices = await share.store.select<{ slice: number; ids: number }>(
+    `SELECT intDiv(toUnixTimestamp64Milli(received_at), {slice_ms:Int64}) AS slice, count() AS ids
+     FROM records
+     WHERE outcome = 'stored' AND received_at >= fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC')
+     GROUP BY slice ORDER BY slice DESC`,
+    { slice_ms: sliceMs, since_ms: sinceMs },
   );
-  const nowMs = share.clock.now();
-  const nextMs = share.log.stats().oldestWaitingMs[share.partition] ?? nowMs;
-  const sinceMs = Math.min(newest[0]?.newest_ms ?? 0, nextMs, nowMs) - share.window.windowMs;
-  window.forgetBefore(sinceMs);
-  let count = 0;
-  let after: [number, number, number, number] = [sinceMs, 0, 0, -1];
-  for (;;) {
-    const rows: CopyRow[] = await share.store.select<CopyRow>(
-      `SELECT ${COPY} FROM records
-       WHERE outcome = 'stored' AND received_at >= fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC')
-         AND CRC32(concat(project_id, '\\0', event_id)) % {partitions:UInt32} = {partition:UInt32}
-         AND (received_ms, log_id, log_partition, log_offset)
-           > ({after_ms:Int64}, {after_log:UInt32}, {after_partition:UInt16}, {after_offset:Int64})
-       ORDER BY received_ms, log_id, log_partition, log_offset
-       LIMIT {page:UInt32}`,
+  while (slices.length > 0 && !signal.aborted) {
+    const page = [slices.shift()];
+    for (let ids = page[0]?.ids ?? 0; slices.length > 0; ) {
+      ids += slices[0]?.ids ?? 0;
+      if (ids > PAGE_IDS) break;
+      page.push(slices.shift());
+    }
+    const fromMs = (page.at(-1)?.slice ?? 0) * sliceMs;
+    const rows = await share.store.select<Pick<CopyRow, 'project_id' | 'event_id' | 'received_ms'>>(
+      `SELECT project_id, event_id, toUnixTimestamp64Milli(received_at) AS received_ms
+       FROM records
+       WHERE outcome = 'stored'
+         AND received_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
+         AND received_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
+         AND CRC32(concat(project_id, '\\0', event_id)) % {partitions:UInt32} = {partition:UInt32}`,
       {
+        from_ms: fromMs,
+        to_ms: ((page[0]?.slice ?? 0) + 1) * sliceMs,
         partitions: share.log.partitions,
         partition: share.partition,
-        after_ms: after[0],
-        after_log: after[1],
-        after_partition: after[2],
-        after_offset: after[3],
-        page: PAGE_ROWS,
       },
     );
-    for (const row of rows) window.add(recordKey(row.project_id, row.event_id), copyOf(share, row));
-    count += rows.length;
-    onPage();
-    const last = rows.at(-1);
-    if (last === undefined || rows.length < PAGE_ROWS) return count;
-    after = [last.received_ms, last.log_id, last.log_partition, last.log_offset];
+    for (const { project_id, event_id, received_ms } of rows)
+      if (!window.load(recordKey(project_id, event_id), received_ms)) return;
+    window.loadedSince(fromMs);
   }
+  if (!signal.aborted) window.loadedSince(sinceMs);
 }
 
 /** A record, what it says, and its key; empty for a refused event, which is in no window. */

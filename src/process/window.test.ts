@@ -85,7 +85,30 @@ test('a clock that ran ahead and was set back makes nothing forgotten', () => {
 
 test('what was not loaded is asked for by those who may have a copy in it', () => {
   const window = createWindow(limits);
-  window.forgetBefore(5_000);
+  window.loadedSince(5_000);
   assert.equal(window.find('a', 5_999), 'ask');
   assert.equal(window.find('a', 6_000), undefined);
+});
+
+test('an id that was loaded is asked for, any other is known to be new', () => {
+  const window = createWindow(limits);
+  window.loadedSince(5_000);
+  assert.equal(window.find('new', 5_001), 'ask');
+  for (let i = 0; i < 150; i++) assert.ok(window.load(`id-${i}`, 5_000));
+  window.loadedSince(4_000);
+  assert.equal(window.find('new', 5_001), undefined);
+  assert.equal(window.find('id-0', 5_001), 'ask');
+  assert.equal(window.find('id-149', 5_001), 'ask');
+});
+
+test('no more is loaded than the filters hold, nor into one that was dropped meanwhile', () => {
+  const full = createWindow(limits);
+  for (let i = 0; i < 200; i++) assert.ok(full.load(`id-${i}`, 5_000));
+  assert.equal(full.load('one more', 5_000), false);
+  const window = createWindow(limits);
+  assert.ok(window.load('old', 5_000));
+  // The filters of what comes in meanwhile take the place of the one that is loaded.
+  for (let i = 0; i < 400; i++) window.add(`id-${i}`, { offset: i, timeMs: 5_500 });
+  assert.equal(window.load('older', 4_900), false);
+  assert.equal(window.find('old', 5_501), 'ask');
 });

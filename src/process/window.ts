@@ -20,8 +20,10 @@ export interface Window {
   find(key: string, timeMs: number): FirstCopy | undefined | 'ask';
   /** Keeps the place of a first copy. */
   add(key: string, copy: FirstCopy): void;
+  /** Notes an older id that the store holds; false when no filter is free for it. */
+  load(key: string, timeMs: number): boolean;
   /** Ids of before this time are not all here: whoever may be one of them is asked for. */
-  forgetBefore(timeMs: number): void;
+  loadedSince(timeMs: number): void;
   /** Ids held exactly. */
   readonly size: number;
 }
@@ -42,9 +44,14 @@ export function createWindow(limits: WindowLimits): Window {
   const offsets = new Float64Array(idsMax);
   const times = new Float64Array(idsMax);
   let next = 0;
+  /** Oldest first. */
   const filters: Filter[] = [];
-  /** Ids of before this time may have been forgotten by the filters too. */
-  let askBeforeMs = Number.NEGATIVE_INFINITY;
+  /** Ids of up to this time may have been forgotten by the filters too. */
+  let forgottenMs = Number.NEGATIVE_INFINITY;
+  /** Ids of before this time that the store holds are not all in here. */
+  let loadedSinceMs = Number.NEGATIVE_INFINITY;
+  /** The filter that takes what is loaded. */
+  let loading: Filter | undefined;
 
   function evict(slot: number): void {
     const key = keys[slot];
@@ -56,16 +63,12 @@ export function createWindow(limits: WindowLimits): Window {
       filters.push(filter);
     }
     const timeMs = times[slot] ?? 0;
-    filter.add(key, timeMs);
+    filter.add(hashesOf(key), timeMs);
     const expired = filters.findIndex((f) => f.newestMs >= timeMs - windowMs);
     const tooMany = filters.length - limits.filtersMax;
     // Noted for those that have left the window too: a clock that ran ahead may be set back.
     for (const dropped of filters.splice(0, Math.max(expired, tooMany, 0)))
-      forgetBefore(dropped.newestMs);
-  }
-
-  function forgetBefore(timeMs: number): void {
-    askBeforeMs = Math.max(askBeforeMs, timeMs);
+      forgottenMs = Math.max(forgottenMs, dropped.newestMs);
   }
 
   return {
@@ -75,8 +78,10 @@ export function createWindow(limits: WindowLimits): Window {
         const copy = { offset: offsets[slot] ?? 0, timeMs: times[slot] ?? 0 };
         return copy.timeMs > timeMs - windowMs ? copy : undefined;
       }
-      if (askBeforeMs > timeMs - windowMs) return 'ask';
-      const seen = filters.some((f) => f.newestMs > timeMs - windowMs && f.has(key));
+      if (Math.max(forgottenMs, loadedSinceMs) > timeMs - windowMs) return 'ask';
+      if (filters.length === 0) return undefined;
+      const hashes = hashesOf(key);
+      const seen = filters.some((f) => f.newestMs > timeMs - windowMs && f.has(hashes));
       return seen ? 'ask' : undefined;
     },
     add(key, copy) {
@@ -87,18 +92,37 @@ export function createWindow(limits: WindowLimits): Window {
       slots.set(key, next);
       next = (next + 1) % idsMax;
     },
-    forgetBefore,
+    load(key, timeMs) {
+      if (loading !== undefined && filters[0] !== loading) return false;
+      if (loading === undefined || loading.count >= limits.filterIdsMax) {
+        if (filters.length >= limits.filtersMax) return false;
+        loading = createFilter(limits.filterIdsMax);
+        filters.unshift(loading);
+      }
+      loading.add(hashesOf(key), timeMs);
+      return true;
+    },
+    loadedSince(timeMs) {
+      loadedSinceMs = timeMs;
+    },
     get size() {
       return slots.size;
     },
   };
 }
 
+type Hashes = readonly [number, number];
+
+function hashesOf(key: string): Hashes {
+  // The second must not follow from the first, as a CRC of a longer text would.
+  return [crc32(key), mix(key) | 1];
+}
+
 interface Filter {
   readonly count: number;
   readonly newestMs: number;
-  add(key: string, timeMs: number): void;
-  has(key: string): boolean;
+  add(hashes: Hashes, timeMs: number): void;
+  has(hashes: Hashes): boolean;
 }
 
 const BITS_PER_ID = 32;
@@ -109,20 +133,12 @@ const HASHES = 8;
  * hashes about one id in 400,000 is asked for although it is new.
  */
 function createFilter(idsMax: number): Filter {
-  const bits = new Uint32Array(Math.ceil((idsMax * BITS_PER_ID) / 32));
-  const size = bits.length * 32;
+  const words = new Uint32Array(Math.ceil((idsMax * BITS_PER_ID) / 32));
+  const size = words.length * 32;
   let count = 0;
   let newestMs = Number.NEGATIVE_INFINITY;
-  const each = (key: string, visit: (word: number, bit: number) => boolean): boolean => {
-    const first = crc32(key);
-    // The second hash must not follow from the first, as a CRC of a longer text would.
-    const second = mix(key) | 1;
-    for (let i = 0; i < HASHES; i++) {
-      const position = ((first + Math.imul(i, second)) >>> 0) % size;
-      if (!visit(position >>> 5, 1 << (position & 31))) return false;
-    }
-    return true;
-  };
+  const positionOf = ([first, second]: Hashes, i: number): number =>
+    ((first + Math.imul(i, second)) >>> 0) % size;
   return {
     get count() {
       return count;
@@ -130,15 +146,21 @@ function createFilter(idsMax: number): Filter {
     get newestMs() {
       return newestMs;
     },
-    add(key, timeMs) {
+    add(hashes, timeMs) {
       count++;
       newestMs = Math.max(newestMs, timeMs);
-      each(key, (word, bit) => {
-        bits[word] = (bits[word] ?? 0) | bit;
-        return true;
-      });
+      for (let i = 0; i < HASHES; i++) {
+        const position = positionOf(hashes, i);
+        words[position >>> 5] = (words[position >>> 5] ?? 0) | (1 << (position & 31));
+      }
     },
-    has: (key) => each(key, (word, bit) => ((bits[word] ?? 0) & bit) !== 0),
+    has(hashes) {
+      for (let i = 0; i < HASHES; i++) {
+        const position = positionOf(hashes, i);
+        if (((words[position >>> 5] ?? 0) & (1 << (position & 31))) === 0) return false;
+      }
+      return true;
+    },
   };
 }
 
