@@ -140,9 +140,9 @@ export const SETTINGS = {
     default: '24',
     says: 'how long a repeated event id is recognised',
   }),
-  CLICKSTREAM_WINDOW_IDS: integer(1_000, 100_000_000, {
-    default: '1000000',
-    says: 'event ids remembered in memory; older ones are looked up in the store',
+  CLICKSTREAM_WINDOW_IDS: integer(1_000, 1_000_000_000, {
+    default: '32000000',
+    says: 'event ids remembered in memory, 4 bytes each; others are looked up in the store',
   }),
   CLICKSTREAM_LOG_SEGMENT_MB: integer(1, 4096, {
     default: '64',

@@ -53,6 +53,9 @@ const LAST_BATCH_MS_MAX = 500;
 const ENGINE_STOP_MS_MAX = 1_000;
 /** How long `/ready` waits for the store. */
 const PING_MS_MAX = 1_000;
+/** Of the window of event ids: so many of the newest are held whole, the rest in filters. */
+const WINDOW_WHOLE_IDS = 100_000;
+const WINDOW_FILTERS = 32;
 const DASHBOARD = join(import.meta.dirname, '..', 'dist', 'dashboard');
 
 const DEMO_DAYS = 14;
@@ -198,6 +201,7 @@ interface ProcessorParts {
 
 function createTheProcessor({ config, options, metrics, log, store }: ProcessorParts): Processor {
   const idsMax = Math.ceil(config.CLICKSTREAM_WINDOW_IDS / log.partitions);
+  const filterIdsMax = Math.ceil(idsMax / WINDOW_FILTERS);
   return createProcessor({
     log,
     store,
@@ -209,9 +213,9 @@ function createTheProcessor({ config, options, metrics, log, store }: ProcessorP
     batchIntervalMs: config.CLICKSTREAM_BATCH_MS,
     window: {
       windowMs: config.CLICKSTREAM_WINDOW_HOURS * 3_600_000,
-      idsMax,
-      filterIdsMax: idsMax,
-      filtersMax: 32,
+      idsMax: Math.min(WINDOW_WHOLE_IDS, idsMax),
+      filterIdsMax,
+      filtersMax: WINDOW_FILTERS,
     },
   });
 }

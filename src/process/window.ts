@@ -4,8 +4,8 @@
  * of the window only as a filter that answers "surely new" or "ask the store". An id is never
  * forgotten in silence. Times are the records' own, so a replay decides as the first run did.
  *
- * Memory: about 100 bytes an id held exactly (the key's text, a slot of the Map, 24 bytes of
- * ring), and 4 bytes an id in the filter.
+ * Memory: about 200 bytes an id held exactly (the key's text, a slot of the Map, 24 bytes of
+ * ring), and 4 bytes an id in a filter.
  */
 import { crc32 } from 'node:zlib';
 
