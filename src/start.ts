@@ -59,8 +59,9 @@ const WINDOW_FILTERS = 32;
 const DASHBOARD = join(import.meta.dirname, '..', 'dist', 'dashboard');
 
 const DEMO_DAYS = 14;
-const DEMO_EVENTS = 400_000;
-const DEMO_EVENTS_PER_SECOND = 2;
+const DEMO_EVENTS = 800_000;
+/** What the history has in its busier hours. */
+const DEMO_EVENTS_PER_SECOND = 1;
 
 /** What was opened so far, with how it is closed: in the opposite order, also after a failed start. */
 type Closers = (() => Promise<void>)[];

@@ -20,19 +20,24 @@ const BATCH = 20;
 interface Sender {
   /** Ids that were answered 202. */
   acknowledged: Set<string>;
+  /** Resolves when what is on its way has been answered. */
   stop(): Promise<void>;
+  /** Nobody answers any more. */
+  giveUp(): void;
 }
 
 /** Sends batches one after the other; a batch without an answer is sent again until it has one. */
 function startSender(url: string): Sender {
   const acknowledged = new Set<string>();
   let isStopped = false;
+  let isGivenUp = false;
   let made = 0;
   const run = async (): Promise<void> => {
     while (!isStopped) {
       const ids = Array.from({ length: BATCH }, () => `id-${made++}`);
       const body = JSON.stringify(ids.map((event_id) => ({ event_name: 'CLICK', event_id })));
-      while (!(await isTaken(url, body))) await sleep(20);
+      while (!isGivenUp && !(await isTaken(url, body))) await sleep(20);
+      if (isGivenUp) return;
       for (const id of ids) acknowledged.add(id);
     }
   };
@@ -42,6 +47,9 @@ function startSender(url: string): Sender {
     async stop() {
       isStopped = true;
       await running;
+    },
+    giveUp() {
+      isGivenUp = true;
     },
   };
 }
@@ -70,16 +78,21 @@ test('kill -9 of the system or of its engine loses and doubles nothing', async (
   };
   let system = await startSystem(data, ports);
   const sender = startSender(system.url);
-  for (let kill = 0; kill < KILLS; kill++) {
-    await sleep(200 + kill * 90);
-    if (kill % 2 === 0) {
-      await system.kill();
-      system = await startSystem(data, ports);
-    } else {
-      await killEngine(system);
+  try {
+    for (let kill = 0; kill < KILLS; kill++) {
+      await sleep(200 + kill * 90);
+      if (kill % 2 === 0) {
+        await system.kill();
+        system = await startSystem(data, ports);
+      } else {
+        await killEngine(system);
+      }
     }
+    await sender.stop();
+  } catch (error) {
+    sender.giveUp();
+    throw error;
   }
-  await sender.stop();
   // In order, so that what waits on the log is stored; then what the store holds is read.
   assert.equal(await system.stop(), 0);
   system = await startSystem(data, ports);

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
+import { createRandom } from './random.ts';
 import type { SentEvent } from './sent-event.ts';
 import { createShop } from './shop.ts';
 
@@ -61,23 +62,26 @@ export async function fillHistory(
 }
 
 /**
- * Sends about `eventsPerSecond` until the signal fires.
+ * Sends events until the signal fires: `eventsPerSecond` on average, and as irregular as people.
  * @throws Error when the collector refuses for good, as it does a wrong key.
  */
 export async function sendLive(o: TrafficOptions, eventsPerSecond: number): Promise<void> {
   const visits = Math.round(eventsPerSecond * SECONDS_PER_EVENT);
   const visitsAtOnce = Math.min(Math.max(visits, 1), VISITS_AT_ONCE_MAX);
   // Another seed at every start: the ids of one run must not come again in the next.
-  const shop = createShop({ seed: o.clock.now(), visitsAtOnce });
-  const startedMs = o.clock.elapsed();
-  let sent = 0;
+  const seed = o.clock.now();
+  const shop = createShop({ seed, visitsAtOnce });
+  const random = createRandom(seed);
+  const meanMs = 1_000 / eventsPerSecond;
+  let nextMs = o.clock.elapsed();
   while (!o.signal.aborted) {
-    const due = Math.floor(((o.clock.elapsed() - startedMs) / 1_000) * eventsPerSecond) - sent;
+    const nowMs = o.clock.elapsed();
     // After a pause of the machine the gap is not made up for: nobody was in the shop.
-    let left = Math.min(due, Math.ceil(eventsPerSecond));
-    for (; left > 0 && !o.signal.aborted; left -= BATCH_EVENTS_MAX)
-      await send(o, shop.nextEvents(o.clock.now(), Math.min(left, BATCH_EVENTS_MAX)));
-    sent += due;
+    nextMs = Math.max(nextMs, nowMs - 1_000);
+    let due = 0;
+    for (; nextMs <= nowMs; nextMs += random.exponential(meanMs)) due++;
+    for (; due > 0 && !o.signal.aborted; due -= BATCH_EVENTS_MAX)
+      await send(o, shop.nextEvents(o.clock.now(), Math.min(due, BATCH_EVENTS_MAX)));
     await o.clock.sleep(TICK_MS, o.signal);
   }
 }
