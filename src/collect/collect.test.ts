@@ -199,7 +199,7 @@ test('any JSON is taken or refused by name; what is taken reads back as the same
         if (!('event' in record)) continue;
         const { v, project_id, received_at, bot, ...sent } = record.event;
         const again = parseEvent(sent, { project_id, received_at, escaped: true });
-        assert.deepEqual(again, { ...record.event });
+        assert.deepEqual(JSON.parse(JSON.stringify(again)), record.event);
       }
     }),
     { seed, numRuns: 300 },

@@ -94,6 +94,67 @@ export interface Event {
 }
 
 /**
+ * An event of which nothing is known yet, with every field and in the order in which records hold
+ * them: an object that always has the same shape is filled and read in half the time of one that
+ * grows. An undefined field is not written.
+ */
+export function blankEvent(
+  project_id: string,
+  received_at: number,
+): { [name in keyof Event]-?: Event[name] | undefined } {
+  return {
+    v: 1,
+    project_id,
+    event_id: undefined,
+    session_id: undefined,
+    visitor_id: undefined,
+    customer_id: undefined,
+    sequence: undefined,
+    event_time: undefined,
+    sent_at: undefined,
+    received_at,
+    event_name: undefined,
+    properties: undefined,
+    url: undefined,
+    host: undefined,
+    path: undefined,
+    title: undefined,
+    referrer: undefined,
+    referrer_host: undefined,
+    channel: undefined,
+    utm_source: undefined,
+    utm_medium: undefined,
+    utm_campaign: undefined,
+    utm_term: undefined,
+    utm_content: undefined,
+    device_type: undefined,
+    os: undefined,
+    browser: undefined,
+    language: undefined,
+    screen: undefined,
+    country: undefined,
+    bot: undefined,
+    traffic_source: undefined,
+    search_keywords: undefined,
+    product_id: undefined,
+    quantity: undefined,
+    item_price: undefined,
+    master_category: undefined,
+    sub_category: undefined,
+    promo_code: undefined,
+    promo_amount: undefined,
+    currency: undefined,
+    value: undefined,
+    items: undefined,
+    booking_id: undefined,
+    payment_method: undefined,
+    payment_status: undefined,
+    gender: undefined,
+    birthdate: undefined,
+  };
+}
+
+/**
  * What a sender may put into a field.
  * - `text`: a string of at most `charsMax` UTF-16 units; a number is taken as its text
  * - `integer`: a whole number from `min` to `max`, or its text

@@ -3,7 +3,7 @@
  * Driven by `FIELDS`: a field is added there and nowhere else. The rules for people who send are
  * in docs/events.md. Parsing what was parsed gives the same again.
  */
-import { type Event, FIELDS, type Item, type Json, type SentField } from './event.ts';
+import { blankEvent, type Event, FIELDS, type Item, type Json, type SentField } from './event.ts';
 import { isCleanText, type Read, readerOf } from './read.ts';
 import type { Reason, Rejection } from './rejection.ts';
 
@@ -84,11 +84,7 @@ const ITEM_READERS = [...READERS].filter(([name]) => ITEM_NAMES.has(name));
 /** The event that `input` describes, or the first reason found for refusing it. */
 export function parseEvent(input: unknown, receipt: Receipt): Draft | Rejection {
   if (!isObject(input)) return { reason: 'not_an_object', field: '' };
-  const event: Values = {
-    v: 1,
-    project_id: receipt.project_id,
-    received_at: receipt.received_at,
-  };
+  const event: Values = blankEvent(receipt.project_id, receipt.received_at);
   let further: [string, unknown][] | undefined;
   let aliased = false;
   for (const name in input) {

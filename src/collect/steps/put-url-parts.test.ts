@@ -61,8 +61,11 @@ test('whatever the address, the parts are what their fields may hold', (t) => {
         if (url.length > 8192 || url.includes('\0') || !url.isWellFormed()) continue;
         const found = { event_name: 'x', ...parts({ url, referrer: url }) };
         const again = parseEvent(found, { project_id: '', received_at: 0, escaped: true });
-        const taken = 'reason' in again ? again : { ...again };
-        assert.deepEqual(taken, { v: 1, project_id: '', received_at: 0, ...found }, url);
+        assert.deepEqual(
+          JSON.parse(JSON.stringify(again)),
+          { v: 1, project_id: '', received_at: 0, ...found },
+          url,
+        );
       }
     }),
     { seed, numRuns: 500 },
