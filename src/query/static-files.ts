@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { extname, join, relative } from 'node:path';
-import { brotliCompressSync } from 'node:zlib';
+import { brotliCompressSync, constants } from 'node:zlib';
 import { AppError } from '../base/errors.ts';
 import { type Route, send } from '../base/http.ts';
 
@@ -26,6 +26,9 @@ const SECURITY = {
   'referrer-policy': 'no-referrer',
   'cross-origin-opener-policy': 'same-origin',
 };
+
+/** A tenth larger than the most that can be had, in a fiftieth of the time: every start packs. */
+const PACKING = { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } };
 
 interface Page {
   body: Buffer;
@@ -86,7 +89,7 @@ function readPages(folder: string): Map<string, Page> {
     const isHashed = entry.startsWith('assets');
     const cache = isHashed ? 'public, max-age=31536000, immutable' : 'no-cache';
     const path = relative('.', entry).replaceAll('\\', '/');
-    pages.set(path, { body, packed: brotliCompressSync(body), type, etag, cache });
+    pages.set(path, { body, packed: brotliCompressSync(body, PACKING), type, etag, cache });
   }
   return pages;
 }
