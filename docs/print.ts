@@ -1,6 +1,6 @@
 /**
  * Prints the pages that follow from the code: configuration.md, errors.md, questions.md.
- * `node docs/print.ts` writes them; test/docs.test.ts fails when one is not fresh.
+ * `npx node docs/print.ts` writes them; test/docs.test.ts fails when one is not fresh.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { REASONS } from '../src/event/rejection.ts';
 import { FILTER_FIELDS, RANGES } from '../src/query/params.ts';
 import { readHeader, readSqlFiles } from '../src/query/run.ts';
 
-const MADE = 'Printed from the code by `node docs/print.ts`; a test keeps it fresh.';
+const MADE = 'Printed from the code by `npx node docs/print.ts`; a test keeps it fresh.';
 
 function configuration(): string {
   const rows = Object.entries(SETTINGS).map(

@@ -26,8 +26,8 @@ const HELP = `Clickstream ${version}: self-hosted, real-time clickstream analyti
 
   npm start                    everything embedded, with a synthetic shop sending events
   npm start -- --no-demo       the same without the shop
-  node src/main.ts users       user and password of the embedded engine (ClickHouse protocol)
-  node src/main.ts --help      this text
+  npm run clickstream users    user and password of the embedded engine (ClickHouse protocol)
+  npm run clickstream -- --help  this text
 
 Settings are environment variables:
 ${settingsHelp()}

@@ -8,7 +8,7 @@ import { PAGES } from '../docs/print.ts';
 const ROOT = join(import.meta.dirname, '..');
 
 for (const [name, print] of Object.entries(PAGES)) {
-  test(`docs/${name} says what the code says (else: node docs/print.ts)`, () => {
+  test(`docs/${name} says what the code says (else: npx node docs/print.ts)`, () => {
     assert.equal(readFileSync(join(ROOT, 'docs', name), 'utf8'), print());
   });
 }
