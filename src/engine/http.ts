@@ -23,6 +23,8 @@ export interface FrontOptions {
 
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 const UNPACKED_BYTES_MAX = 256 * 1024 * 1024;
+/** As a ClickHouse server: parameters are part of the address, and may be long lists. */
+const HEADER_BYTES_MAX = 1024 * 1024;
 const CONNECTIONS_MAX = 256;
 const REQUEST_MS_MAX = 60_000;
 /** Killed query ids that are remembered: of the newest, the inserts may still be arriving. */
@@ -46,7 +48,12 @@ interface Front extends FrontOptions {
 export function createFront(options: FrontOptions): Server {
   const front: Front = { ...options, killed: new Set() };
   const server = createServer(
-    { requestTimeout: REQUEST_MS_MAX, headersTimeout: 10_000, keepAliveTimeout: 30_000 },
+    {
+      requestTimeout: REQUEST_MS_MAX,
+      headersTimeout: 10_000,
+      keepAliveTimeout: 30_000,
+      maxHeaderSize: HEADER_BYTES_MAX,
+    },
     (request, response) => {
       handle(front, request, response).catch((error: unknown) => sendError(response, error));
     },

@@ -138,7 +138,8 @@ function spawnChild(order: Order, logger: Logger): Running {
     exited.then(({ code, signal }) => ({ failed: `it ended with ${code ?? signal}`, code: '' })),
   ]);
   // Sent through a pipe, so that no password stands in the list of processes.
-  child.send(order);
+  // A child that ends before it has read it has its exit reported; nothing else is to be done.
+  child.send(order, () => undefined);
   return { child, reported, exited, words: () => words };
 }
 

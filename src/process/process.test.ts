@@ -190,6 +190,21 @@ test('an id that leaves the memory in the middle of a batch is recognised in tha
   assert.equal((await rowsOf(log)).at(-1)?.outcome, 'duplicate');
 });
 
+test('any number of ids can be asked of the store', async () => {
+  const log = newLog();
+  const long = () => event({ event_id: `${made}-${'ü'.repeat(90)}` });
+  const first = Array.from({ length: 900 }, long);
+  for (let i = 0; i < 6; i++) {
+    await log.append((i === 0 ? first : Array.from({ length: 900 }, long)).map(record));
+    await processAll(log);
+  }
+  // By now every id that is not in memory is asked for.
+  await log.append([...first, ...Array.from({ length: 100 }, long)].map(record));
+  await processAll(log, { idsMax: 10 });
+  const last = (await rowsOf(log)).slice(-1_000).map((row) => row.outcome);
+  assert.deepEqual(last, [...Array(900).fill('duplicate'), ...Array(100).fill('stored')]);
+});
+
 test('a clock that ran ahead for a while makes no repeated id new', async () => {
   const log = newLog();
   const [before, ahead] = [event(), event({ received_at: NOW_MS + 9 * 365 * 86_400_000 })];

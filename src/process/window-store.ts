@@ -128,30 +128,54 @@ export async function findEarlierCopies(
   });
 }
 
+/** Ids of one question, in bytes of the address that they are sent in. */
+const ASK_BYTES_MAX = 64 * 1024;
+
 /** All copies of these records' ids in the window of the oldest of them, oldest first. */
 async function askCopies(
   share: Share,
   unsure: readonly Decoded[],
 ): Promise<Map<string, FirstCopy[]>> {
-  const projects = new Set<string>();
-  const ids = new Set<string>();
-  let oldestMs = Number.POSITIVE_INFINITY;
-  for (const { record, wire } of unsure) {
-    if ('rejected' in wire) continue;
-    projects.add(wire.event.project_id);
-    ids.add(wire.event.event_id);
-    oldestMs = Math.min(oldestMs, record.timeMs);
+  const sinceMs = unsure.reduce((ms, { record }) => Math.min(ms, record.timeMs), Infinity);
+  const since_ms = sinceMs - share.window.windowMs;
+  const copies = new Map<string, FirstCopy[]>();
+  for (const { project, ids } of questionsOf(unsure)) {
+    const rows = await share.store.select<CopyRow>(
+      `SELECT ${COPY} FROM records
+       WHERE outcome = 'stored' AND received_at > fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC')
+         AND project_id = {project:String} AND event_id IN {ids:Array(String)}
+       ORDER BY received_ms, log_id, log_partition, log_offset`,
+      { since_ms, project, ids: [...ids] },
+    );
+    for (const row of rows) {
+      const key = recordKey(row.project_id, row.event_id);
+      const known = copies.get(key);
+      if (known === undefined) copies.set(key, [copyOf(share, row)]);
+      else known.push(copyOf(share, row));
+    }
   }
-  if (ids.size === 0) return new Map();
-  const rows = await share.store.select<CopyRow>(
-    `SELECT ${COPY} FROM records
-     WHERE outcome = 'stored' AND received_at > fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC')
-       AND project_id IN {projects:Array(String)} AND event_id IN {ids:Array(String)}
-     ORDER BY received_ms, log_id, log_partition, log_offset`,
-    { since_ms: oldestMs - share.window.windowMs, projects: [...projects], ids: [...ids] },
-  );
-  const byKey = Map.groupBy(rows, (row) => recordKey(row.project_id, row.event_id));
-  return new Map([...byKey].map(([key, copies]) => [key, copies.map((row) => copyOf(share, row))]));
+  return copies;
+}
+
+/** The ids to ask for, by project, in portions that an address can hold. */
+function questionsOf(unsure: readonly Decoded[]): { project: string; ids: Set<string> }[] {
+  const open = new Map<string, { project: string; ids: Set<string>; bytes: number }>();
+  const full: { project: string; ids: Set<string> }[] = [];
+  for (const { wire } of unsure) {
+    if ('rejected' in wire) continue;
+    const { project_id: project, event_id } = wire.event;
+    // Quotes, comma and escapes of the list, each three bytes in an address.
+    const bytes = encodeURIComponent(event_id).length + 16;
+    let portion = open.get(project);
+    if (portion === undefined || portion.bytes + bytes > ASK_BYTES_MAX) {
+      portion = { project, ids: new Set(), bytes: 0 };
+      open.set(project, portion);
+      full.push(portion);
+    }
+    if (!portion.ids.has(event_id)) portion.bytes += bytes;
+    portion.ids.add(event_id);
+  }
+  return full;
 }
 
 function copyOf(share: Share, row: CopyRow): FirstCopy {
