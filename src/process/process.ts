@@ -15,7 +15,7 @@ import { decodeRecord, recordKey } from '../event/wire.ts';
 import type { Committed, Log, LogRecord } from '../log/log.ts';
 import type { Store, Value } from '../store/store.ts';
 import { registerLog } from './log-id.ts';
-import { COLUMNS, duplicateRow, rejectedRow, storedRow, unprocessable } from './row.ts';
+import { COLUMNS, duplicateRow, type Place, rejectedRow, storedRow, unprocessable } from './row.ts';
 import { createWindow, type Window, type WindowLimits } from './window.ts';
 import { type Decoded, findEarlierCopies, loadWindow, openWindow } from './window-store.ts';
 
@@ -253,7 +253,12 @@ async function toRows(
       log_offset: offset,
       batch_id: batchId,
     };
-    if ('rejected' in wire) return { offset, record, values: rejectedRow(wire.rejected, place) };
+    const keep = (make: () => Value[]): PlacedRow => ({
+      offset,
+      record,
+      values: rowOf(record, place, make),
+    });
+    if ('rejected' in wire) return keep(() => rejectedRow(wire.rejected, place));
     const copies = earlier[i] ?? [];
     if (copies.length === 0) {
       // None before the batch; perhaps one in it.
@@ -263,9 +268,17 @@ async function toRows(
     }
     // A copy that is not before it is the record itself, read again.
     const isRepeated = copies.some((copy) => copy.offset < offset);
-    const values = isRepeated ? duplicateRow(wire.event, place) : storedRow(wire.event, place);
-    return { offset, record, values };
+    return keep(() => (isRepeated ? duplicateRow : storedRow)(wire.event, place));
   });
+}
+
+/** Rows are made of nothing but the record: whatever goes wrong is its own fault, every time. */
+function rowOf(record: LogRecord, place: Place, make: () => Value[]): Value[] {
+  try {
+    return make();
+  } catch {
+    return rejectedRow(unprocessable(record.bytes, record.timeMs), place);
+  }
 }
 
 function decode(record: LogRecord): Decoded {
@@ -273,13 +286,10 @@ function decode(record: LogRecord): Decoded {
     const wire = decodeRecord(record.bytes);
     if ('rejected' in wire) return { record, wire, key: '' };
     return { record, wire, key: recordKey(wire.event.project_id, wire.event.event_id) };
-  } catch (error) {
+  } catch {
     // Not the sender's fault and not to be lost: kept as it is, for repair.
-    if (error instanceof SyntaxError || error instanceof RangeError) {
-      const rejected = unprocessable(record.bytes, record.timeMs);
-      return { record, wire: { rejected }, key: '' };
-    }
-    throw error;
+    const rejected = unprocessable(record.bytes, record.timeMs);
+    return { record, wire: { rejected }, key: '' };
   }
 }
 
