@@ -224,16 +224,29 @@ test('health, readiness and metrics are answered', async () => {
 
 test('the address of the sender is written nowhere', async () => {
   const address = '203.0.113.77';
-  await send({ event_name: 'PRIVATE', event_id: 'p-1' }, { 'x-forwarded-for': address });
-  await send('{ not json', { 'x-forwarded-for': address });
+  const from = { 'x-forwarded-for': address, 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64)' };
+  await send([{ event_name: 'PRIVATE', event_id: 'p-1' }, { event_id: 'p-2' }], from);
+  for (const body of ['{ not json', '{}', 'x'.repeat(3_000_000)]) await send(body, from);
+  await send({ event_name: 'PRIVATE' }, { ...from, authorization: 'Bearer nobody' });
   await until('totals', isEvent('PRIVATE'), ({ rows }) => rows[0]?.events === 1);
   const written = [Buffer.from(system.output())];
   for (const entry of await readdir(data, { recursive: true, withFileTypes: true })) {
     if (entry.isFile()) written.push(await readFile(join(entry.parentPath, entry.name)));
   }
-  for (const file of written) {
-    assert.equal(file.includes(address), false);
-  }
+  // The files of the store are packed: its rows are read as well.
+  const { owner } = JSON.parse(await readFile(join(data, 'store', 'users.json'), 'utf8')) as {
+    owner: { name: string; password: string };
+  };
+  const rows = await fetch(`${system.engineUrl}/?database=clickstream`, {
+    method: 'POST',
+    headers: { 'x-clickhouse-user': owner.name, 'x-clickhouse-key': owner.password },
+    body: "SELECT * FROM records WHERE project_id = 'shop' FORMAT JSONEachRow",
+  });
+  const text = await rows.text();
+  assert.match(text, /"event_id":"p-1"/);
+  assert.match(text, /"reason":"missing"/);
+  written.push(Buffer.from(text));
+  for (const file of written) assert.equal(file.includes(address), false);
 });
 
 test('the sum closes: every record of the log is one row', async () => {
