@@ -301,6 +301,18 @@ test('an open batch that never reached the store is inserted, under its own numb
   );
 });
 
+test('the number of a batch begins again before it no longer fits into its column', async () => {
+  const log = newLog();
+  await log.append([record(event())]);
+  await log.commit(0, 1, JSON.stringify({ from: 0, to: 1, batch_id: 2_147_483_647 }));
+  await log.append([record(event())]);
+  await processAll(log);
+  assert.deepEqual(
+    (await rowsOf(log)).map((row) => [row.outcome, row.batch_id]),
+    [['stored', 1]],
+  );
+});
+
 test('a batch never crosses a month, so it is always one part', async () => {
   const log = newLog();
   const next = Date.UTC(2026, 11, 1);

@@ -48,6 +48,8 @@ interface Intent {
   batch_id: number;
 }
 
+/** Of the column, an Int32; reached after years, and only a number for people. */
+const BATCH_ID_MAX = 2_147_483_647;
 /** First wait after the store failed, and the longest. */
 const RETRY_MS = 50;
 const RETRY_MS_MAX = 2_000;
@@ -134,7 +136,7 @@ async function runBatches(p: Partition, window: Window, committed: Committed): P
     const batch = cutAtMonth(records);
     if (batch.length === 0) continue;
     const startedMs = clock.elapsed();
-    batchId += 1;
+    batchId = batchId < BATCH_ID_MAX ? batchId + 1 : 1;
     const intent = { from: offset, to: offset + batch.length, batch_id: batchId };
     const note = JSON.stringify(intent);
     await log.commit(partition, offset, note);
