@@ -381,6 +381,25 @@ test('a port in use, and a folder in use, are said in one sentence', async () =>
   await rm(other, { recursive: true, force: true });
 });
 
+test('a start waits a moment for the port that the engine before it still holds', async () => {
+  const other = await mkdtemp(join(tmpdir(), 'clickstream-engine-'));
+  const blocker = createServer().listen(0, '127.0.0.1');
+  await once(blocker, 'listening');
+  const address = blocker.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const sleep: typeof realClock.sleep = (ms, signal) => {
+    blocker.close();
+    return realClock.sleep(ms, signal);
+  };
+  const started = await startEngine({
+    ...options({ folder: other, port }),
+    clock: { ...realClock, sleep },
+  });
+  assert.equal(started.url, `http://127.0.0.1:${port}`);
+  await started.close();
+  await rm(other, { recursive: true, force: true });
+});
+
 test('the child ends when its parent is killed, whatever it does, and the folder is free', async () => {
   const other = await mkdtemp(join(tmpdir(), 'clickstream-engine-'));
   const script = join(other, 'parent.mjs');

@@ -46,8 +46,8 @@ const RESTART_MS = 100;
 const RESTART_MS_MAX = 5_000;
 /** A child that ran this long before it ended is started again at once. */
 const STABLE_MS = 10_000;
-/** How long a start waits for the engine of a process that was killed to let go of the folder. */
-const FOLDER_WAIT_MS = 2_000;
+/** How long a start waits for the engine of a killed process to let go of folder and port. */
+const HELD_MS_MAX = 2_000;
 
 /**
  * @throws AppError `port_in_use`, `data_in_use` or `engine_failed`.
@@ -64,8 +64,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   while ('failed' in first) {
     await running.exited;
     const error = startError(options, first, running.words());
-    const isLate = clock.elapsed() - startedMs > FOLDER_WAIT_MS;
-    if (error.code !== 'data_in_use' || isLate) throw error;
+    const isHeld = error.code === 'data_in_use' || error.code === 'port_in_use';
+    if (!isHeld || clock.elapsed() - startedMs > HELD_MS_MAX) throw error;
     await clock.sleep(RESTART_MS);
     running = spawnChild(order, logger);
     first = await running.reported;
