@@ -151,7 +151,7 @@ export const SETTINGS = {
   }),
   CLICKSTREAM_LOG_KEEP_HOURS: integer(1, 87_600, {
     default: '24',
-    says: 'how long processed records stay on the log',
+    says: 'how long processed records stay on the log; whole segments go',
   }),
   CLICKSTREAM_LOG_KEEP_MB: integer(64, 1_048_576, {
     default: '1024',
