@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import fc from 'fast-check';
 import type { Answer, LiveUpdate, Question } from '../src/query/questions.ts';
 import { removeFolder, type SystemProcess, startSystem, temporaryFolder } from './system.ts';
 
@@ -255,6 +256,54 @@ test('the address of the sender is written nowhere', async () => {
   assert.match(text, /"reason":"missing"/);
   written.push(Buffer.from(text));
   for (const file of written) assert.equal(file.includes(address), false);
+});
+
+test('whatever bytes are sent, they are answered with a reason, and each event is one row', async (t) => {
+  const seed = Number(process.env.CLICKSTREAM_TEST_SEED ?? Date.now() % 2 ** 31);
+  t.diagnostic(`seed ${seed}`);
+  const name = fc.constantFrom('event_time', 'sent_at', 'quantity', 'value', 'url', 'items', 'v');
+  const odd = fc.constantFrom(
+    '"\\ud800"',
+    '"\\u0000"',
+    '1e999',
+    '{"__proto__":{"a":1}}',
+    '[[[[1]]]]',
+  );
+  const other = fc.constantFrom(
+    '""',
+    'null',
+    '9007199254740993',
+    '"9999-12-31"',
+    '-0',
+    '"http://["',
+  );
+  const field = fc
+    .tuple(fc.oneof(name, fc.constantFrom('__proto__', 'properties')), fc.oneof(odd, other))
+    .map(([key, value]) => `,"${key}":${value}`);
+  const event = fc
+    .tuple(fc.nat(50), fc.array(field, { maxLength: 4 }))
+    .map(([id, fields]) => `{"event_name":"ODD","event_id":"odd-${id}"${fields.join('')}}`);
+  const bytes = fc.array(event, { maxLength: 4 }).map((events) => Buffer.from(`[${events}]`));
+  const broken = fc
+    .tuple(bytes, fc.array(fc.tuple(fc.nat(2_000), fc.nat(255)), { maxLength: 3 }))
+    .map(([body, changes]) => {
+      for (const [at, byte] of changes) body[at % body.length] = byte;
+      return body;
+    });
+  const type = fc.constantFrom('application/json', 'application/x-ndjson', 'text/plain');
+  const send = fc.asyncProperty(broken, type, async (body, contentType) => {
+    const response = await fetch(`${system.url}/v1/events?key=shop-dev-key`, {
+      method: 'POST',
+      body,
+      headers: { 'content-type': contentType },
+    });
+    const answer = (await response.json()) as Partial<Taken> & { error?: { code: string } };
+    assert.ok([202, 400].includes(response.status), `${response.status}`);
+    if (response.status === 400) assert.ok(answer.error?.code);
+  });
+  await fc.assert(send, { seed, numRuns: 400 });
+  const metrics = async (): Promise<string> => (await fetch(`${system.url}/metrics`)).text();
+  while (!/^clickstream_behind_seconds 0$/m.test(await metrics()));
 });
 
 test('the sum closes: every record of the log is one row', async () => {
