@@ -43,11 +43,10 @@ const REFUSALS = new Set([
 ]);
 
 export function createClickHouseStore(options: ClickHouseOptions): Store {
-  const client = createClient({
+  const common = {
     url: options.url,
     username: options.user,
     password: options.password,
-    database: options.database,
     request_timeout: INSERT_MS_MAX,
     max_open_connections: 32,
     keep_alive: { enabled: true, idle_socket_ttl: 2_500 },
@@ -58,17 +57,29 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
       output_format_json_quote_64bit_integers: 0,
       output_format_json_quote_decimals: 1,
     },
-  });
+  } as const;
+  const client = createClient({ ...common, database: options.database });
   /** Inserts of which it is not known whether they are over. */
   const open = new Set<string>();
 
   const store: Store = {
-    migrate: () =>
-      migrate(
-        options.database,
+    async migrate() {
+      // A server refuses every statement that comes with the name of a database it does not have.
+      const anyDatabase = createClient(common);
+      try {
+        await anyDatabase.command({
+          query: `CREATE DATABASE IF NOT EXISTS \`${options.database}\``,
+        });
+      } catch (error) {
+        throw sortError(error);
+      } finally {
+        await anyDatabase.close();
+      }
+      await migrate(
         (sql) => store.command(sql),
         (sql) => store.select(sql),
-      ),
+      );
+    },
 
     async insert(table, columns, rows) {
       const queryId = randomUUID();

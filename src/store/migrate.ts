@@ -17,14 +17,14 @@ const FOLDER = join(import.meta.dirname, 'schema');
 
 /** @throws AppError `data_newer` when the database knows a number that these files do not have. */
 export async function migrate(
-  database: string,
   command: (sql: string) => Promise<void>,
   select: (sql: string) => Promise<Applied[]>,
 ): Promise<void> {
-  await command(`CREATE DATABASE IF NOT EXISTS ${database}`);
   await command(
     `CREATE TABLE IF NOT EXISTS migrations (number UInt32, name String, sha256 String, applied_at DateTime('UTC') DEFAULT now())
-     ENGINE = MergeTree ORDER BY number SETTINGS fsync_after_insert = 1, fsync_part_directory = 1`,
+     ENGINE = MergeTree ORDER BY number
+     SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1,
+       min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 480`,
   );
   const applied = new Map(
     (await select('SELECT number, sha256 FROM migrations')).map((row) => [row.number, row.sha256]),

@@ -73,6 +73,18 @@ test('an engine that is killed during an insert leaves all of its rows or none',
   await close();
 });
 
+test('migrating makes the database where there is none yet', async () => {
+  const { store, engine, close } = await openEngine();
+  const { name: user, password } = engine.owner;
+  const other = createClickHouseStore({ url: engine.url, user, password, database: 'an-other' });
+  // The engine has tables in one database only; a server would go on.
+  await assert.rejects(other.migrate(), { code: 'store_refused' });
+  const made = await store.select("SELECT name FROM system.databases WHERE name = 'an-other'");
+  assert.deepEqual(made, [{ name: 'an-other' }]);
+  await other.close();
+  await close();
+});
+
 test('where nothing listens the store is unreachable, and nothing was sent', async () => {
   const store = createClickHouseStore({
     url: 'http://127.0.0.1:9',

@@ -7,4 +7,9 @@ CREATE TABLE IF NOT EXISTS logs
 )
 ENGINE = MergeTree
 ORDER BY log_id
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS
+    fsync_after_insert = 1,
+    fsync_part_directory = 1,
+    min_rows_to_fsync_after_merge = 1,
+    min_compressed_bytes_to_fsync_after_merge = 1,
+    old_parts_lifetime = 480;
