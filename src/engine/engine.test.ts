@@ -1,86 +1,24 @@
-/**
- * The engine from outside: as its owner, as a reader who tries what is not allowed, as a driver,
- * and when it is killed.
- */
+/** The engine's HTTP front from outside: as its owner, and as a driver. */
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { realClock } from '../base/clock.ts';
-import { createLogger } from '../base/logger.ts';
-import { type Engine, startEngine } from './start.ts';
+import { MB, openTestEngine, type TestEngine } from './test-engine.ts';
 
-const MB = 1024 * 1024;
+let engine: TestEngine['engine'];
+let ask: TestEngine['ask'];
+let own: TestEngine['own'];
 let folder: string;
-let engine: Engine;
-
-const options = (more: { folder: string; port?: number }) => ({
-  port: 0,
-  memoryBytesMax: 512 * MB,
-  readers: 2,
-  logger: createLogger('silent'),
-  clock: realClock,
-  ...more,
-});
+const opened = openTestEngine();
 
 before(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'clickstream-engine-'));
-  engine = await startEngine(options({ folder }));
-  await own('CREATE TABLE t (a UInt64, b String) ENGINE = MergeTree ORDER BY a');
-  await own('INSERT INTO t (a, b) FORMAT JSONCompactEachRow\n[1,"one"]\n[2,"two"]\n');
+  ({ engine, ask, own, folder } = await opened);
 });
-
-after(async () => {
-  await engine.close();
-  await rm(folder, { recursive: true, force: true });
-});
-
-interface Answer {
-  status: number;
-  code: string | null;
-  text: string;
-  headers: Headers;
-  bytes: Buffer;
-}
-
-async function ask(
-  who: 'owner' | 'reader',
-  sql: string | Uint8Array<ArrayBuffer>,
-  {
-    query = '',
-    headers = {},
-    method = 'POST',
-  }: { query?: string; headers?: Record<string, string>; method?: string } = {},
-): Promise<Answer> {
-  const { name, password } = engine[who];
-  const response = await fetch(`${engine.url}/?${query}`, {
-    method,
-    headers: { authorization: `Basic ${btoa(`${name}:${password}`)}`, ...headers },
-    ...(method === 'POST' ? { body: sql } : {}),
-  });
-  const bytes = Buffer.from(await response.arrayBuffer());
-  const code = response.headers.get('x-clickhouse-exception-code');
-  return {
-    status: response.status,
-    code,
-    text: bytes.toString('utf8'),
-    headers: response.headers,
-    bytes,
-  };
-}
-
-const own = async (sql: string, more?: Parameters<typeof ask>[2]): Promise<Answer> => {
-  const answer = await ask('owner', sql, more);
-  assert.equal(answer.code, null, answer.text);
-  return answer;
-};
+after(async () => (await opened).close());
 
 test('answers ping and the root without a password', async () => {
   for (const path of ['/ping', '/']) {
@@ -103,90 +41,8 @@ test('a wrong password, a wrong name and no name are refused with 516', async ()
 });
 
 test('the users file can be read by its owner only', async () => {
-  const { mode } = await import('node:fs').then((fs) => fs.statSync(join(folder, 'users.json')));
+  const { mode } = statSync(join(folder, 'users.json'));
   assert.equal(mode & 0o777, 0o600);
-});
-
-/** facts about the engine: each of these does harm under a plain `readonly` flag. */
-const NOT_FOR_READERS = [
-  ["INSERT INTO t VALUES (3, 'x')", 164],
-  ['CREATE TABLE x (a UInt8) ENGINE = Memory', 164],
-  ['SYSTEM FLUSH LOGS', 164],
-  ['SET readonly = 0', 164],
-  ['SELECT 1 SETTINGS max_threads = 8', 164],
-  ["SELECT * FROM file('/etc/hostname', 'LineAsString')", 497],
-  ["SELECT * FROM url('http://127.0.0.1:1/', 'CSV', 'a String')", 497],
-  ["SELECT * FROM remote('127.0.0.1', system.one)", 497],
-  ["SELECT * FROM executable('id', 'TSV', 'a String')", 497],
-  ["SELECT * FROM mysql('127.0.0.1:1', 'a', 'b', 'c', 'd')", 497],
-  ["SELECT * FROM s3('http://127.0.0.1/x')", 497],
-  ["SELECT * FROM merge('system', '.*')", 497],
-  ["SELECT file('/etc/hostname')", 497],
-  ["SELECT arrayMap(x -> file(x), ['/etc/hostname'])", 497],
-  [
-    "SELECT * FROM (SELECT * FROM file('/etc/hostname', 'LineAsString') SETTINGS readonly = 0)",
-    497,
-  ],
-  ["SELECT (SELECT count() FROM file('/etc/hostname', 'LineAsString') SETTINGS readonly = 0)", 497],
-  ["SELECT 1 IN (SELECT 1 FROM file('/etc/hostname', 'LineAsString') SETTINGS readonly = 0)", 497],
-  ["SELECT * FROM view(SELECT file('/etc/hostname'))", 497],
-  ["DESCRIBE TABLE file('/etc/hostname', 'LineAsString')", 497],
-  ["EXPLAIN SELECT * FROM file('/etc/hostname', 'LineAsString')", 497],
-  ["EXPLAIN TABLE OVERRIDE file('/etc/hostname') COLUMNS (a String)", 497],
-  ['SELECT 1; SELECT 2', 62],
-  ['KILL QUERY WHERE 1', 164],
-  ["BACKUP TABLE t TO File('/tmp/x')", 164],
-  ["SELECT dictGet('a', 'b', 1)", 497],
-  ["SELECT getSetting('max_threads')", 497],
-  ["SELECT getClientHTTPHeader('Authorization')", 497],
-  ['SELECT sleep(3)', 497],
-  ['SELECT * FROM system.processes', 497],
-  ['SHOW CREATE TABLE t', 497],
-  ['SHOW PROCESSLIST', 497],
-] as const;
-
-for (const [sql, code] of NOT_FOR_READERS) {
-  test(`a reader is refused: ${sql}`, async () => {
-    const answer = await ask('reader', sql);
-    assert.equal(answer.code, String(code), answer.text);
-    assert.doesNotMatch(answer.text, /root:|hostname\n/);
-  });
-}
-
-test('a reader cannot write a file with INTO OUTFILE', async () => {
-  const target = join(folder, 'out.csv');
-  const answer = await ask('reader', `SELECT 1 INTO OUTFILE '${target}'`);
-  assert.equal(answer.code, '497');
-  assert.equal(existsSync(target), false);
-});
-
-test('a reader who asks for a setting beside the SQL is held to the list', async () => {
-  const query = 'max_result_rows=5&output_format_json_quote_64bit_integers=1';
-  const answer = await ask('reader', 'SELECT toUInt64(1) AS n FORMAT JSONEachRow', { query });
-  assert.equal(answer.text, '{"n":"1"}\n');
-  const refused = await ask('reader', 'SELECT 1', { query: 'readonly=0' });
-  assert.equal(refused.code, '115');
-  const gated = await ask('reader', "SELECT file('/etc/hostname')", { query });
-  assert.equal(gated.code, '497');
-});
-
-test('a reader may ask what people ask', async () => {
-  for (const sql of [
-    'SELECT count(), sum(a), quantile(0.5)(a), uniqExactIf(b, a > 1) FROM t',
-    'WITH x AS (SELECT a FROM t) SELECT * FROM x ORDER BY a',
-    'SELECT number FROM numbers(3)',
-    'SHOW TABLES',
-    'SHOW DATABASES',
-    'DESCRIBE TABLE t',
-    'EXISTS TABLE t',
-    'EXPLAIN SELECT * FROM t',
-    "SELECT name FROM system.tables WHERE database = 'clickstream'",
-    "SELECT '; SELECT 2' /* ; */ -- ; DROP TABLE t",
-    'SELECT name FROM system.functions UNION ALL SELECT name FROM system.table_functions LIMIT 10000',
-  ]) {
-    const answer = await ask('reader', sql);
-    assert.equal(answer.code, null, `${sql}: ${answer.text}`);
-  }
 });
 
 test('parameters are bound, whatever is in them', async () => {
@@ -273,11 +129,61 @@ test('errors have the number of ClickHouse in a header and words in the body', a
   assert.equal((await ask('owner', 'SELECT 1 FORMAT Nothing')).code, '73');
 });
 
+test('a statement over the size that the engine takes is refused, one in two pieces too', async () => {
+  const long = `SELECT ${'1 + '.repeat(70_000)}1`;
+  assert.equal((await ask('owner', long)).code, '62');
+  const two = await ask('reader', long.slice(10), { query: 'query=SELECT%201%20%2B' });
+  assert.equal(two.code, '62');
+});
+
+test('what unpacks to more than is taken is refused', async () => {
+  const bomb = new Uint8Array(gzipSync(Buffer.alloc(8 * MB, ' ')));
+  const headers = { 'content-encoding': 'gzip' };
+  assert.equal((await ask('reader', bomb, { headers })).code, '307');
+  const notGzip = await ask('reader', 'SELECT 1', { headers });
+  assert.equal(notGzip.code, '354');
+});
+
+test('a statement in the address goes on in the body', async () => {
+  const query = `query=${encodeURIComponent('SELECT a FROM t WHERE b = ')}`;
+  for (const who of ['owner', 'reader'] as const) {
+    const answer = await ask(who, '{v:String} FORMAT CSV', { query: `${query}&param_v=two` });
+    assert.equal(answer.text, '2\n');
+  }
+});
+
+test('a form carries the statement, its parameters and settings', async () => {
+  const boundary = 'x-1';
+  const field = (name: string, value: string) =>
+    `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`;
+  const headers = { 'content-type': `multipart/form-data; boundary=${boundary}` };
+  const fields = [
+    field('query', 'SELECT a FROM t WHERE b = {v:String} FORMAT JSONEachRow'),
+    field('param_v', 'two'),
+    field('output_format_json_quote_64bit_integers', '1'),
+  ].join('');
+  const answer = await ask('reader', `${fields}--${boundary}--\r\n`, { headers });
+  assert.equal(answer.text, '{"a":"2"}\n');
+  const unknown = await ask('reader', `${fields}${field('readonly', '0')}--${boundary}--\r\n`, {
+    headers,
+  });
+  assert.equal(unknown.code, '115');
+  assert.equal((await ask('reader', 'no form', { headers })).code, '36');
+});
+
 test('GET reads only', async () => {
   const read = await ask('owner', '', { method: 'GET', query: 'query=SELECT%201' });
   assert.equal(read.text, '1\n');
-  const write = await ask('owner', '', { method: 'GET', query: 'query=DROP%20TABLE%20t' });
-  assert.equal(write.code, '164');
+  for (const method of ['GET', 'HEAD', 'PUT', 'DELETE']) {
+    const write = await ask('owner', '', { method, query: 'query=DROP%20TABLE%20t' });
+    assert.equal(write.code, '164', method);
+  }
+  // No kind of statement at its beginning, and two at once.
+  for (const sql of ['SELECT 1; DROP TABLE t', "SELECT 1 INTO OUTFILE '/tmp/x'"]) {
+    const query = `query=${encodeURIComponent(sql)}`;
+    const { code } = await ask('owner', '', { method: 'GET', query });
+    assert.match(code ?? '', /^(62|497)$/);
+  }
 });
 
 test("a driver's first questions are answered, and nothing is offered that is not honoured", async () => {
@@ -299,41 +205,74 @@ test("a driver's first questions are answered, and nothing is offered that is no
   assert.deepEqual(again.bytes, check.bytes);
 });
 
-test('what a failed statement had written so far never reaches the next answer', async () => {
-  const slow = 'SELECT count() FROM numbers(1000000000000) WHERE NOT ignore(sipHash64(number))';
-  for (const who of ['owner', 'reader'] as const) {
-    const failed = await ask(who, `${slow} FORMAT JSON`, { query: 'max_execution_time=1' });
-    assert.equal(failed.code, '159');
-    for (let i = 0; i < 4; i++) {
-      const answer = await ask(who, 'SELECT count() AS c FROM t FORMAT JSONEachRow');
-      assert.match(answer.text, /^\{"c":\d+\}\n$/);
-    }
-  }
-});
-
-test('a long question does not hold up an insert', async () => {
-  const controller = new AbortController();
-  let isDone = false;
-  const long = ask(
-    'owner',
-    'SELECT count() FROM numbers(3000000000) WHERE NOT ignore(sipHash64(number))',
-    {
-      query: 'max_execution_time=3',
+test("a JDBC driver's request is answered in the format of its header", async () => {
+  const { bytes, code, headers } = await ask('reader', 'SELECT toUInt8(7) AS a', {
+    query: 'query_id=16087e9e&wait_end_of_query=0&async_insert=0',
+    headers: {
+      'x-clickhouse-format': 'RowBinaryWithNamesAndTypes',
+      'x-clickhouse-database': 'clickstream',
+      'x-clickhouse-query-id': '16087e9e',
+      'accept-encoding': 'gzip, x-gzip, deflate',
     },
-  ).then(() => {
-    isDone = true;
   });
-  await own('INSERT INTO t (a, b) FORMAT JSONCompactEachRow\n[9,"meanwhile"]\n');
-  assert.equal(isDone, false);
-  controller.abort();
-  await long;
+  assert.equal(code, null);
+  assert.equal(bytes.toString('hex'), '0101610555496e743807');
+  assert.equal(headers.get('x-clickhouse-query-id'), '16087e9e');
 });
 
-test('a body over the limit is refused, and others are served', async () => {
-  const size = 65 * MB;
-  const refused = await ask('owner', new Uint8Array(size)).catch((error: Error) => error);
-  if (!(refused instanceof Error)) assert.equal(refused.code, '307');
+test("a dashboard's GET with the statement in the address is answered as JSON", async () => {
+  const sql = 'SELECT a AS t, b FROM t WHERE a >= 2 ORDER BY t FORMAT JSON';
+  const query = `query=${encodeURIComponent(sql)}&database=clickstream&max_execution_time=10`;
+  const { text } = await ask('reader', '', { method: 'GET', query });
+  assert.deepEqual(JSON.parse(text).data, [{ t: 2, b: 'two' }]);
+});
+
+test('a Native that the engine cannot write is refused in words, not written wrongly', async () => {
+  const query = 'client_protocol_version=54460&default_format=Native';
+  const refused = await ask('reader', 'SELECT 1', { query });
+  assert.equal(refused.code, '48');
+  assert.equal((await ask('reader', 'SELECT 1 FORMAT CSV', { query })).text, '1\n');
+});
+
+test('an answer without rows is empty in Native, and has its columns in JSON', async () => {
+  const sql = 'SELECT a FROM t WHERE 0';
+  assert.equal((await ask('reader', `${sql} FORMAT Native`)).bytes.length, 0);
+  const again = await ask('reader', `SELECT * FROM (${sql}) LIMIT 0 FORMAT JSON`);
+  assert.deepEqual(JSON.parse(again.text).meta, [{ name: 'a', type: 'UInt64' }]);
+});
+
+test('many connections of others do not keep the owner out', async () => {
+  const port = Number(new URL(engine.url).port);
+  const sockets = Array.from({ length: 300 }, () => connect(port, '127.0.0.1'));
+  for (const socket of sockets) socket.on('error', () => undefined);
+  await once(sockets.at(-1) ?? process, 'connect');
   assert.equal((await own('SELECT 1')).text, '1\n');
+  // The oldest of them had to go.
+  const [oldest] = sockets;
+  if (oldest?.closed === false) await once(oldest, 'close');
+  for (const socket of sockets) socket.destroy();
+});
+
+test('questions of which nobody takes the answer do not fill the memory', async () => {
+  const port = Number(new URL(engine.url).port);
+  const { name, password } = engine.reader;
+  const sql = "SELECT repeat('a', 1000000) FROM numbers(60)";
+  const head = `POST / HTTP/1.1\r\nhost: x\r\nauthorization: Basic ${btoa(`${name}:${password}`)}`;
+  const sockets = Array.from({ length: 8 }, () => {
+    const socket = connect(port, '127.0.0.1').pause();
+    socket.write(`${head}\r\ncontent-length: ${sql.length}\r\n\r\n${sql}`);
+    return socket;
+  });
+  for (;;) {
+    const { code } = await ask('reader', 'SELECT 2');
+    if (code === '202') break;
+  }
+  assert.equal((await own('SELECT 2')).text, '2\n');
+  for (const socket of sockets) socket.destroy();
+  for (;;) {
+    const { text } = await ask('reader', 'SELECT 2');
+    if (text === '2\n') break;
+  }
 });
 
 test('an insert that was killed before all of it had arrived is never run', async () => {
@@ -355,73 +294,37 @@ test('an insert that was killed before all of it had arrived is never run', asyn
   assert.equal((await own(count)).text, '0\n');
 });
 
-test('a killed engine serves again on the same port with every row', async () => {
-  const rows = (await own('SELECT count() FROM t')).text;
-  process.kill(engine.pid() ?? 0, 'SIGKILL');
-  for (;;) {
-    const answer = await ask('owner', 'SELECT count() FROM t').catch(() => undefined);
-    if (answer === undefined) {
-      await realClock.sleep(10);
-      continue;
+test('what a failed statement had written so far never reaches the next answer', async () => {
+  const slow = 'SELECT count() FROM numbers(1000000000000) WHERE NOT ignore(sipHash64(number))';
+  for (const who of ['owner', 'reader'] as const) {
+    const failed = await ask(who, `${slow} FORMAT JSON`, { query: 'max_execution_time=1' });
+    assert.equal(failed.code, '159');
+    for (let i = 0; i < 4; i++) {
+      const answer = await ask(who, 'SELECT count() AS c FROM t FORMAT JSONEachRow');
+      assert.match(answer.text, /^\{"c":\d+\}\n$/);
     }
-    assert.equal(answer.text, rows);
-    return;
   }
 });
 
-test('a port in use, and a folder in use, are said in one sentence', async () => {
-  const other = await mkdtemp(join(tmpdir(), 'clickstream-engine-'));
-  const blocker = createServer().listen(0, '127.0.0.1');
-  await once(blocker, 'listening');
-  const address = blocker.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
-  await assert.rejects(startEngine(options({ folder: other, port })), { code: 'port_in_use' });
-  blocker.close();
-  await assert.rejects(startEngine(options({ folder })), { code: 'data_in_use' });
-  await rm(other, { recursive: true, force: true });
-});
-
-test('a start waits a moment for the port that the engine before it still holds', async () => {
-  const other = await mkdtemp(join(tmpdir(), 'clickstream-engine-'));
-  const blocker = createServer().listen(0, '127.0.0.1');
-  await once(blocker, 'listening');
-  const address = blocker.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
-  const sleep: typeof realClock.sleep = (ms, signal) => {
-    blocker.close();
-    return realClock.sleep(ms, signal);
-  };
-  const started = await startEngine({
-    ...options({ folder: other, port }),
-    clock: { ...realClock, sleep },
+test('a long question does not hold up an insert', async () => {
+  let isDone = false;
+  const long = ask(
+    'owner',
+    'SELECT count() FROM numbers(3000000000) WHERE NOT ignore(sipHash64(number))',
+    {
+      query: 'max_execution_time=3',
+    },
+  ).then(() => {
+    isDone = true;
   });
-  assert.equal(started.url, `http://127.0.0.1:${port}`);
-  await started.close();
-  await rm(other, { recursive: true, force: true });
+  await own('INSERT INTO t (a, b) FORMAT JSONCompactEachRow\n[9,"meanwhile"]\n');
+  assert.equal(isDone, false);
+  await long;
 });
 
-test('the child ends when its parent is killed, whatever it does, and the folder is free', async () => {
-  const other = await mkdtemp(join(tmpdir(), 'clickstream-engine-'));
-  const script = join(other, 'parent.mjs');
-  const start = new URL('./start.ts', import.meta.url).href;
-  const clock = new URL('../base/clock.ts', import.meta.url).href;
-  const logger = new URL('../base/logger.ts', import.meta.url).href;
-  await writeFile(
-    script,
-    `import { startEngine } from '${start}'; import { realClock } from '${clock}'; import { createLogger } from '${logger}';
-     const { url, owner } = await startEngine({ folder: ${JSON.stringify(other)}, port: 0, memoryBytesMax: 5e8, readers: 2, logger: createLogger('silent'), clock: realClock });
-     process.send({ url, owner }); setInterval(() => undefined, 1000);`,
-  );
-  const parent = fork(script, { stdio: 'ignore' });
-  const [{ url, owner }] = (await once(parent, 'message')) as [Pick<Engine, 'url' | 'owner'>];
-  const askIt = (body: string) =>
-    fetch(`${url}/?user=${owner.name}&password=${owner.password}`, { method: 'POST', body });
-  const asked = askIt('SELECT count() FROM numbers(1e12) WHERE NOT ignore(sipHash64(number))');
-  const isRunning = "SELECT count() FROM system.processes WHERE query LIKE '%1e12) WHERE NOT%'";
-  while ((await (await askIt(isRunning)).text()) !== '2\n') await realClock.sleep(10);
-  parent.kill('SIGKILL');
-  await assert.rejects(asked);
-  const next = await startEngine(options({ folder: other }));
-  await next.close();
-  await rm(other, { recursive: true, force: true });
+test('a body over the limit is refused, and others are served', async () => {
+  const size = 65 * MB;
+  const refused = await ask('owner', new Uint8Array(size)).catch((error: Error) => error);
+  if (!(refused instanceof Error)) assert.equal(refused.code, '307');
+  assert.equal((await own('SELECT 1')).text, '1\n');
 });

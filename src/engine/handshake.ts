@@ -2,41 +2,9 @@
  * The first questions of every driver's connection, answered from memory: a chart must not pay for
  * them. The list of settings is short on purpose: only what this front honours is offered.
  */
+import { SETTINGS_ALLOWED } from './request.ts';
 import type { Sessions } from './sessions.ts';
 import type { Statement } from './statement.ts';
-
-/** Settings a caller may send beside the SQL. */
-export const SETTINGS_ALLOWED = new Set([
-  'max_execution_time',
-  'max_result_rows',
-  'max_result_bytes',
-  'max_rows_to_read',
-  'max_block_size',
-  'max_threads',
-  'result_overflow_mode',
-  'timeout_overflow_mode',
-  'extremes',
-  'limit',
-  'offset',
-  'join_use_nulls',
-  'session_timezone',
-  'group_by_overflow_mode',
-  'max_rows_to_group_by',
-  'date_time_input_format',
-  'date_time_output_format',
-  'cast_string_to_dynamic_use_inference',
-  'output_format_json_quote_64bit_integers',
-  'output_format_json_quote_decimals',
-  'output_format_json_quote_denormals',
-  'output_format_json_named_tuples_as_objects',
-  'output_format_native_encode_types_in_binary_format',
-  'output_format_csv_crlf_end_of_line',
-  'output_format_decimal_trailing_zeros',
-  'output_format_write_statistics',
-  'use_uncompressed_cache',
-  'optimize_read_in_order',
-  'count_distinct_implementation',
-]);
 
 export interface Handshake {
   /** The bytes of a known first question in this format; undefined for any other statement. */

@@ -1,34 +1,66 @@
 /**
- * ClickHouse's HTTP protocol in front of the sessions: parameters, formats, headers, errors.
+ * ClickHouse's HTTP protocol in front of the sessions: statements, formats, headers, errors.
  * A statement's body is read whole before it starts, and an answer is made whole before it is sent.
  */
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { promisify } from 'node:util';
-import { gunzip, gzip } from 'node:zlib';
-import type { ChdbResult, RawInsertFormat } from 'chdb';
+import { gzip } from 'node:zlib';
+import type { ChdbResult, RawInsertFormat, Session } from 'chdb';
 import { EngineError, httpStatus, toEngineError } from './errors.ts';
 import type { Gate } from './gate.ts';
-import { type Handshake, SETTINGS_ALLOWED } from './handshake.ts';
-import { type Kind, runOn, type Sessions } from './sessions.ts';
+import type { Handshake } from './handshake.ts';
+import {
+  type Asked,
+  authenticate,
+  checkDatabase,
+  readParameters,
+  readRequest,
+  readSettings,
+} from './request.ts';
+import { bind, type Kind, type ReaderLimits, type Sessions } from './sessions.ts';
 import { readStatement, type Statement } from './statement.ts';
-import { type Users, type Who, whoIs } from './users.ts';
+import type { Users, Who } from './users.ts';
 
 export interface FrontOptions {
   sessions: Sessions;
   gate: Gate;
   handshake: Handshake;
   users: Users;
+  limits: ReaderLimits;
+  /** Called when a statement has not ended long after its time: nothing else ends it. */
+  onStuck: () => void;
 }
 
-const BODY_BYTES_MAX = 64 * 1024 * 1024;
-const UNPACKED_BYTES_MAX = 256 * 1024 * 1024;
-/** As a ClickHouse server: parameters are part of the address, and may be long lists. */
-const HEADER_BYTES_MAX = 1024 * 1024;
-const CONNECTIONS_MAX = 256;
-const REQUEST_MS_MAX = 60_000;
+/** Parameters are part of the address, and may be long lists. */
+const HEADER_BYTES_MAX = 128 * 1024;
+
+interface Front extends FrontOptions {
+  /** Bytes of answers that their askers have not taken yet. */
+  unsentBytes: number;
+  /** Connections on which the owner has not spoken, oldest first. */
+  strangers: Set<Socket>;
+  killed: Set<string>;
+}
+
+/** From this protocol on Native has one byte more in each column, which chDB does not write. */
+const CUSTOM_SERIALIZATION = 54_454;
+
+/** As long as the engine takes (`max_query_size`); the data of an INSERT do not count. */
+const STATEMENT_BYTES_MAX = 262_144;
+const STRANGERS_MAX = 256;
 /** Killed query ids that are remembered: of the newest, the inserts may still be arriving. */
 const KILLED_MAX = 1_000;
+const UNSENT_BYTES_MAX = 256 * 1024 * 1024;
+const HEADERS_MS_MAX = 10_000;
+/** An insert is bounded, so that one which takes this long will never end. */
+const INSERT_MS_MAX = 120_000;
+/** The engine looks at its clock between blocks only, and a block may take long: up to here. */
+const readMsMax = (limits: ReaderLimits): number => 1_000 + limits.max_execution_time * 1_500;
+const REQUEST_MS_MAX = 60_000;
+/** An asker that takes nothing of its answer for this long gets no more. */
+const SILENT_MS_MAX = 60_000;
 
 const INSERT_FORMATS: Record<string, RawInsertFormat> = {
   jsoneachrow: 'JSONEachRow',
@@ -41,16 +73,13 @@ const INSERT_FORMATS: Record<string, RawInsertFormat> = {
   csvwithnames: 'CSVWithNames',
 };
 
-interface Front extends FrontOptions {
-  killed: Set<string>;
-}
-
 export function createFront(options: FrontOptions): Server {
-  const front: Front = { ...options, killed: new Set() };
+  const front: Front = { ...options, unsentBytes: 0, strangers: new Set(), killed: new Set() };
+  const { strangers } = front;
   const server = createServer(
     {
       requestTimeout: REQUEST_MS_MAX,
-      headersTimeout: 10_000,
+      headersTimeout: HEADERS_MS_MAX,
       keepAliveTimeout: 30_000,
       maxHeaderSize: HEADER_BYTES_MAX,
     },
@@ -58,48 +87,70 @@ export function createFront(options: FrontOptions): Server {
       handle(front, request, response).catch((error: unknown) => sendError(response, error));
     },
   );
-  server.maxConnections = CONNECTIONS_MAX;
+  // A limit for everybody would let strangers keep the owner out.
+  server.on('connection', (socket) => {
+    strangers.add(socket);
+    socket.once('close', () => strangers.delete(socket));
+    const [oldest] = strangers;
+    if (strangers.size > STRANGERS_MAX) oldest?.destroy();
+  });
   return server;
 }
 
-async function handle(o: Front, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const url = new URL(request.url ?? '/', 'http://engine');
-  if (
-    url.pathname === '/ping' ||
-    (url.pathname === '/' && request.method === 'GET' && url.search === '')
-  ) {
+async function handle(
+  front: Front,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const url = URL.parse(request.url ?? '/', 'http://engine');
+  const isRoot = url?.pathname === '/';
+  if (url?.pathname === '/ping' || (isRoot && request.method === 'GET' && url.search === '')) {
     response.writeHead(200, { 'content-type': 'text/plain; charset=UTF-8' }).end('Ok.\n');
     return;
   }
-  if (url.pathname !== '/') throw new EngineError(60, `There is nothing at ${url.pathname}`);
-  const who = authenticate(o.users, request, url.searchParams);
-  const body = await readBody(request);
-  const fromUrl = url.searchParams.get('query');
-  const text = fromUrl === null ? body.toString('utf8') : fromUrl;
-  const isHead = fromUrl !== null;
-  const statement = read(text);
-  checkDatabase(url.searchParams.get('database') ?? request.headers['x-clickhouse-database']);
-  if (statement.kind !== 'read' && (request.method === 'GET' || who === 'reader')) {
-    throw new EngineError(164, 'Cannot execute query in readonly mode. (READONLY)');
-  }
+  if (!isRoot) throw new EngineError(60, `There is nothing at ${url?.pathname}`);
+  const user = authenticate(front.users, request, url.searchParams);
+  if (user === 'owner') front.strangers.delete(request.socket);
+  // Only POST may change anything, whoever sends it.
+  const who = request.method === 'POST' ? user : 'reader';
+  const asked = await readRequest(request, url.searchParams, who);
+  const { query, body } = asked;
+  checkDatabase(query.get('database') ?? request.headers['x-clickhouse-database']);
+
   const started = performance.now();
-  if (statement.insert !== undefined) {
-    const data = isHead
-      ? body
-      : body.subarray(Buffer.byteLength(text.slice(0, statement.insert.dataAt)));
-    const rest = isHead
-      ? Buffer.concat([Buffer.from(text.slice(statement.insert.dataAt)), data])
-      : data;
-    const written = await insert(o, statement, rest, queryId(url));
-    sendResult(response, url, Buffer.alloc(0), { format: 'TabSeparated', written, started });
+  const written = query.get('query');
+  const head = written ?? body.toString('utf8', 0, STATEMENT_BYTES_MAX);
+  let statement = read(head);
+  if (statement.insert !== undefined && who === 'owner') {
+    const { dataAt } = statement.insert;
+    const data =
+      written === null
+        ? body.subarray(Buffer.byteLength(head.slice(0, dataAt)))
+        : Buffer.concat([Buffer.from(head.slice(dataAt)), body]);
+    const rows = await insert(front, statement, data, { response, id: queryId(query) });
+    send(front, response, Buffer.alloc(0), {
+      query,
+      format: 'TabSeparated',
+      rows,
+      written: rows,
+      started,
+    });
     return;
   }
-  if (/^\s*KILL\s+QUERY\b/i.test(statement.sql)) rememberKilled(o.killed, statement.sql);
-  const format = formatOf(statement, url, request);
-  const sql =
-    isHead && body.length > 0 ? { ...statement, sql: `${statement.sql}\n${body}` } : statement;
-  const result = await run(o, who, sql, format, url.searchParams);
-  await sendRead(request, response, url, result, format, started);
+  if (Buffer.byteLength(written ?? '') + body.length > STATEMENT_BYTES_MAX)
+    throw new EngineError(62, 'Syntax error: Max query size exceeded. (SYNTAX_ERROR)');
+  if (written !== null && body.length > 0) statement = read(`${written}\n${body.toString('utf8')}`);
+  if (statement.kind !== 'read' && who === 'reader')
+    throw new EngineError(164, 'Cannot execute query in readonly mode. (READONLY)');
+  if (front.unsentBytes > UNSENT_BYTES_MAX && who === 'reader')
+    throw new EngineError(
+      202,
+      'Too many answers wait to be taken. (TOO_MANY_SIMULTANEOUS_QUERIES)',
+    );
+  if (/^\s*KILL\s+QUERY\b/i.test(statement.sql)) rememberKilled(front.killed, statement.sql);
+  const format = formatOf(statement, query, request);
+  const result = await run(front, asked, statement, format, response);
+  await sendRead(front, request, response, { query, result, format, started });
 }
 
 function read(text: string): Statement {
@@ -112,141 +163,98 @@ function read(text: string): Statement {
   }
 }
 
-function authenticate(users: Users, request: IncomingMessage, query: URLSearchParams): Who {
-  let name = String(request.headers['x-clickhouse-user'] ?? query.get('user') ?? '');
-  let password = String(request.headers['x-clickhouse-key'] ?? query.get('password') ?? '');
-  const basic = /^Basic (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
-  if (basic !== undefined) {
-    const pair = Buffer.from(basic, 'base64').toString('utf8');
-    const colon = pair.indexOf(':');
-    name = pair.slice(0, colon);
-    password = pair.slice(colon + 1);
-  }
-  const who = whoIs(users, name, password);
-  if (who === undefined) {
-    throw new EngineError(
-      516,
-      `${name || 'default'}: Authentication failed: password is incorrect, or there is no user with such name. (AUTHENTICATION_FAILED)`,
-    );
-  }
-  return who;
-}
-
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > BODY_BYTES_MAX)
-      throw new EngineError(
-        307,
-        `The body is larger than ${BODY_BYTES_MAX} bytes. (TOO_MANY_BYTES)`,
-      );
-    chunks.push(chunk);
-  }
-  const body = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
-  const encoding = request.headers['content-encoding'];
-  if (encoding === undefined || encoding === 'identity') return body;
-  if (encoding !== 'gzip')
-    throw new EngineError(
-      434,
-      `Unknown encoding ${encoding}; gzip is taken. (UNKNOWN_COMPRESSION_METHOD)`,
-    );
-  return promisify(gunzip)(body, { maxOutputLength: UNPACKED_BYTES_MAX });
-}
-
-/** All sessions are in `clickstream`; another name would be wrong rather than different. */
-function checkDatabase(name: string | string[] | undefined): void {
-  if (name === undefined || ['', 'clickstream', 'default', 'system'].includes(String(name))) return;
-  throw new EngineError(81, `Database ${String(name)} does not exist. (UNKNOWN_DATABASE)`);
-}
-
-function formatOf(statement: Statement, url: URL, request: IncomingMessage): string {
+function formatOf(statement: Statement, query: URLSearchParams, request: IncomingMessage): string {
   const format =
-    statement.format ??
-    url.searchParams.get('default_format') ??
-    request.headers['x-clickhouse-format'];
+    statement.format ?? query.get('default_format') ?? request.headers['x-clickhouse-format'];
   const name = String(format ?? 'TabSeparated');
   if (!/^\w+$/.test(name)) throw new EngineError(73, `Unknown format ${name}. (UNKNOWN_FORMAT)`);
+  if (name === 'Native' && Number(query.get('client_protocol_version')) >= CUSTOM_SERIALIZATION) {
+    throw new EngineError(
+      48,
+      'The embedded engine writes Native as before protocol 54454; ask for another format, or use a ClickHouse server. (NOT_IMPLEMENTED)',
+    );
+  }
   return name;
 }
 
 async function run(
-  o: FrontOptions,
-  who: Who,
+  front: Front,
+  { who, query }: Asked,
   statement: Statement,
   format: string,
-  query: URLSearchParams,
+  response: ServerResponse,
 ): Promise<Uint8Array | ChdbResult> {
-  const settings = readSettings(query);
-  const known = o.handshake.answer(statement, format);
+  const settings = readSettings(query, who === 'reader' ? front.limits : undefined);
+  const known = front.handshake.answer(statement, format);
   if (known !== undefined) return known;
-  const parameters = readParameters(statement, query);
   let kind: Kind = statement.kind === 'read' ? 'owner' : 'writer';
   if (who === 'reader') kind = settings.length > 0 ? 'reader with settings' : 'reader';
-  return o.sessions.use(kind, async (session) => {
-    let sql = statement.sql;
-    if (who === 'reader') sql = await o.gate.pass(session, sql, parameters);
-    if (settings.length > 0 && statement.kind === 'read' && /^\W*(SELECT|WITH|FROM)/i.test(sql)) {
-      sql += statement.endsInSettings
-        ? `, ${settings.join(', ')}`
-        : ` SETTINGS ${settings.join(', ')}`;
-    }
-    return runOn(session, sql, format, parameters);
+  return front.sessions.use(kind, async (session) => {
+    stopIfGone(response);
+    const answer = ask(front, who, session, { statement, query, settings, format });
+    return who === 'reader' ? endsWithin(front, readMsMax(front.limits), answer) : answer;
   });
 }
 
-/** Every placeholder must come with this request: a session may still know an older value. */
-function readParameters(statement: Statement, query: URLSearchParams): Map<string, string> {
-  const parameters = new Map<string, string>();
-  for (const name of statement.placeholders) {
-    const value = query.get(`param_${name}`);
-    if (value === null)
-      throw new EngineError(456, `Substitution \`${name}\` is not set. (UNKNOWN_QUERY_PARAMETER)`);
-    parameters.set(name, value);
-  }
-  return parameters;
+interface Question {
+  statement: Statement;
+  query: URLSearchParams;
+  settings: string[];
+  format: string;
 }
 
-const TRANSPORT = new Set([
-  'query',
-  'database',
-  'session_id',
-  'session_timeout',
-  'session_check',
-  'wait_end_of_query',
-  'buffer_size',
-  'compress',
-  'decompress',
-  'query_id',
-  'quota_key',
-  'role',
-  'user',
-  'password',
-  'default_format',
-  'client_protocol_version',
-  'stacktrace',
-  'close_session',
-  'enable_http_compression',
-  'http_zlib_compression_level',
-  'send_progress_in_http_headers',
-  'http_headers_progress_interval_ms',
-  'cancel_http_readonly_queries_on_client_close',
-  'http_write_exception_in_output_format',
-]);
+async function ask(
+  front: Front,
+  who: Who,
+  session: Session,
+  { statement, query, settings, format }: Question,
+): Promise<ChdbResult> {
+  const { sql, endsInSettings } =
+    who === 'owner'
+      ? await bound(session, statement, query)
+      : await passed(front.gate, session, statement, query);
+  const takesSettings = statement.kind === 'read' && /^\W*(SELECT|WITH|FROM)/i.test(sql);
+  const more = `${endsInSettings ? ',' : ' SETTINGS'} ${settings.join(', ')}`;
+  return session.queryAsync(settings.length > 0 && takesSettings ? sql + more : sql, { format });
+}
 
-function readSettings(query: URLSearchParams): string[] {
-  const settings: string[] = [];
-  for (const [name, value] of query) {
-    if (TRANSPORT.has(name) || name.startsWith('param_')) continue;
-    if (!SETTINGS_ALLOWED.has(name))
-      throw new EngineError(
-        115,
-        `Setting ${name} is neither a builtin setting nor started with the prefix 'SQL_' registered for user-defined settings. (UNKNOWN_SETTING)`,
-      );
-    settings.push(`${name} = '${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`);
+async function bound(
+  session: Session,
+  statement: Statement,
+  query: URLSearchParams,
+): Promise<Statement> {
+  await bind(session, readParameters(statement.placeholders, query));
+  return statement;
+}
+
+/** The placeholders are read from the normalised text, where nothing can hide them. */
+async function passed(
+  gate: Gate,
+  session: Session,
+  statement: Statement,
+  query: URLSearchParams,
+): Promise<Statement> {
+  const normal = await bound(
+    session,
+    readStatement(await gate.normalise(session, statement.sql)),
+    query,
+  );
+  await gate.check(session, normal.sql);
+  return normal;
+}
+
+async function endsWithin<T>(front: Front, ms: number, work: Promise<T>): Promise<T> {
+  const timer = setTimeout(front.onStuck, ms);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
   }
-  return settings;
+}
+
+/** Who has gone away waits for nothing; and an insert that nobody waits for must not start. */
+function stopIfGone(response: ServerResponse): void {
+  if (response.destroyed) throw new EngineError(394, 'Query was cancelled. (QUERY_WAS_CANCELLED)');
 }
 
 /** chDB ends what runs; what has not begun is refused by its id. */
@@ -255,7 +263,12 @@ function rememberKilled(killed: Set<string>, sql: string): void {
   for (const id of killed) if (killed.size > KILLED_MAX) killed.delete(id);
 }
 
-async function insert(o: Front, statement: Statement, data: Buffer, id: string): Promise<number> {
+async function insert(
+  front: Front,
+  statement: Statement,
+  data: Buffer,
+  { response, id }: { response: ServerResponse; id: string },
+): Promise<number> {
   const head = statement.insert;
   const format = INSERT_FORMATS[head?.format.toLowerCase() ?? ''];
   if (head === undefined || format === undefined) {
@@ -266,66 +279,72 @@ async function insert(o: Front, statement: Statement, data: Buffer, id: string):
   }
   if (data.length === 0) return 0;
   const { table, columns, settings } = head;
-  return o.sessions.use('writer', async (session) => {
-    if (o.killed.has(id))
+  return front.sessions.use('writer', async (session) => {
+    stopIfGone(response);
+    if (front.killed.has(id))
       throw new EngineError(394, `Query ${id} was cancelled. (QUERY_WAS_CANCELLED)`);
     const rows = columns.length > 0 ? { columns } : {};
-    const summary = await session.insert({ table, format, values: data, settings, ...rows });
+    const inserted = session.insert({ table, format, values: data, settings, ...rows });
+    const summary = await endsWithin(front, INSERT_MS_MAX, inserted);
     return 'rowsSent' in summary ? (summary.rowsSent ?? 0) : 0;
   });
 }
 
+interface Sent {
+  query: URLSearchParams;
+  format: string;
+  started: number;
+  written: number;
+  rows: number;
+}
+
 async function sendRead(
+  front: Front,
   request: IncomingMessage,
   response: ServerResponse,
-  url: URL,
-  result: Uint8Array | ChdbResult,
-  format: string,
-  started: number,
+  { result, ...sent }: Omit<Sent, 'rows' | 'written'> & { result: Uint8Array | ChdbResult },
 ): Promise<void> {
   const bytes = result instanceof Uint8Array ? result : result.bytes();
   const wantsGzip =
     /\bgzip\b/.test(String(request.headers['accept-encoding'])) &&
-    url.searchParams.get('enable_http_compression') !== '0';
+    sent.query.get('enable_http_compression') !== '0';
   const isGzip = wantsGzip && bytes.length > 1024;
   const body = isGzip ? await promisify(gzip)(bytes, { level: 1 }) : bytes;
   if (isGzip) response.setHeader('content-encoding', 'gzip');
   const rows = result instanceof Uint8Array ? 0 : result.rowsRead;
-  sendResult(response, url, body, { format, written: 0, started, rows });
+  send(front, response, body, { ...sent, rows, written: 0 });
 }
 
-interface Sent {
-  format: string;
-  written: number;
-  started: number;
-  rows?: number;
-}
-
-function sendResult(response: ServerResponse, url: URL, body: Uint8Array, sent: Sent): void {
+function send(front: Front, response: ServerResponse, body: Uint8Array, sent: Sent): void {
+  const { query, format, rows, written, started } = sent;
+  if (response.destroyed) return;
   const zero = { read_rows: '0', read_bytes: '0', total_rows_to_read: '0', written_bytes: '0' };
   const summary = {
     ...zero,
-    written_rows: String(sent.written),
-    result_rows: String(sent.rows ?? sent.written),
+    written_rows: String(written),
+    result_rows: String(rows),
     result_bytes: String(body.length),
-    elapsed_ns: String(Math.round((performance.now() - sent.started) * 1e6)),
+    elapsed_ns: String(Math.round((performance.now() - started) * 1e6)),
   };
   response.writeHead(200, {
-    'content-type': contentType(sent.format),
+    'content-type': contentType(format),
     'content-length': body.length,
-    'x-clickhouse-query-id': queryId(url),
-    'x-clickhouse-format': sent.format,
+    'x-clickhouse-query-id': queryId(query),
+    'x-clickhouse-format': format,
     'x-clickhouse-timezone': 'UTC',
     'x-clickhouse-server-display-name': 'clickstream',
     'x-clickhouse-summary': JSON.stringify(summary),
   });
+  front.unsentBytes += body.length;
+  response.once('close', () => {
+    front.unsentBytes -= body.length;
+  });
+  response.setTimeout(SILENT_MS_MAX, () => response.destroy());
   response.end(body);
 }
 
-function queryId(url: URL): string {
-  return (url.searchParams.get('query_id') ?? randomUUID())
-    .replaceAll(/[^\w.:-]/g, '_')
-    .slice(0, 128);
+function queryId(query: URLSearchParams): string {
+  return (query.get('query_id') ?? randomUUID()).replaceAll(/[^\w.:-]/g, '_').slice(0, 128);
 }
 
 function contentType(format: string): string {

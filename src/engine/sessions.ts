@@ -3,7 +3,7 @@
  * other, and pools of readers, so that a long question never holds up an insert. A statement holds
  * its session from its parameters to its answer, so nothing of one statement reaches another.
  */
-import { type ChdbResult, Session } from 'chdb';
+import { Session } from 'chdb';
 import { EngineError } from './errors.ts';
 
 export type Kind = 'writer' | 'owner' | 'reader' | 'reader with settings';
@@ -20,63 +20,72 @@ export interface Sessions {
 
 export interface SessionLimits {
   readers: number;
-  /** Statements that may wait for a session of one kind. */
+  /** Statements that may wait for a session. */
   waitingMax: number;
-  readerSeconds: number;
-  readerRowsMax: number;
-  readerBytesMax: number;
-  readerMemoryBytesMax: number;
+  reader: ReaderLimits;
+}
+
+/** What a reader may use for one statement; a setting beside the SQL may only lower it. */
+export interface ReaderLimits {
+  max_execution_time: number;
+  max_result_rows: number;
+  max_result_bytes: number;
+  max_memory_usage: number;
+  max_threads: number;
 }
 
 export function openSessions(folder: string, configFile: string, limits: SessionLimits): Sessions {
   const connectionArgs = [`--config-file=${configFile}`];
-  const open = (prepare: string[]): Session => {
+  const { reader, readers } = limits;
+  const spillBytes = Math.floor(reader.max_memory_usage / 2);
+  const guarded = [
+    `SET ${Object.entries(reader).map(([name, value]) => `${name} = ${value}`)}`,
+    // What does not fit goes to disk rather than fail; it is read by one thread.
+    `SET max_bytes_before_external_group_by = ${spillBytes}, max_bytes_before_external_sort = ${spillBytes}`,
+    "SET timeout_overflow_mode = 'throw', allow_introspection_functions = 0",
+  ];
+  const prepare: Record<Kind, string[]> = {
+    writer: [],
+    owner: ['SET max_threads = 2'],
+    reader: [...guarded, 'SET readonly = 1'],
+    // A caller's settings are refused under readonly = 1; the gate has read the statement before.
+    'reader with settings': [...guarded, 'SET readonly = 2'],
+  };
+  const open = (kind: Kind): Session => {
     const session = new Session(folder, { connectionArgs, installSignalHandlers: false });
-    for (const sql of [
-      'CREATE DATABASE IF NOT EXISTS clickstream',
-      'USE clickstream',
-      ...prepare,
-    ]) {
-      session.query(sql);
-    }
+    const first = ['CREATE DATABASE IF NOT EXISTS clickstream', 'USE clickstream'];
+    for (const sql of [...first, ...prepare[kind]]) session.query(sql);
     return session;
   };
-  const guarded = [
-    `SET max_execution_time = ${limits.readerSeconds}, timeout_overflow_mode = 'throw'`,
-    `SET max_result_rows = ${limits.readerRowsMax}, max_result_bytes = ${limits.readerBytesMax}`,
-    `SET max_memory_usage = ${limits.readerMemoryBytesMax}, max_threads = 2`,
-  ];
+  const pool = (size: number): Pool => createPool(size, limits.waitingMax, open);
+  const ofReaders = pool(readers);
   const pools: Record<Kind, Pool> = {
-    writer: createPool(1, limits.waitingMax, () => open([])),
-    owner: createPool(limits.readers, limits.waitingMax, () => open(['SET max_threads = 2'])),
-    reader: createPool(limits.readers, limits.waitingMax, () =>
-      open([...guarded, 'SET readonly = 1']),
-    ),
-    // A caller's settings are refused under readonly = 1; the gate has read the statement before.
-    'reader with settings': createPool(1, limits.waitingMax, () =>
-      open([...guarded, 'SET readonly = 2']),
-    ),
+    writer: pool(1),
+    owner: pool(readers),
+    reader: ofReaders,
+    'reader with settings': ofReaders,
   };
   return {
-    use: (kind, work) => pools[kind].use(work),
+    use: (kind, work) => pools[kind].use(kind, work),
     async close() {
-      await Promise.all(Object.values(pools).map((pool) => pool.drain()));
+      await Promise.all([...new Set(Object.values(pools))].map((each) => each.drain()));
     },
   };
 }
 
 interface Pool {
-  use<T>(work: (session: Session) => Promise<T>): Promise<T>;
+  use<T>(kind: Kind, work: (session: Session) => Promise<T>): Promise<T>;
   drain(): Promise<void>;
 }
 
-function createPool(size: number, waitingMax: number, open: () => Session): Pool {
-  const free: Session[] = [];
+/** Places for `size` statements at a time; free sessions of each kind wait for the next. */
+function createPool(size: number, waitingMax: number, open: (kind: Kind) => Session): Pool {
+  const free: { kind: Kind; session: Session }[] = [];
   const waiting: (() => void)[] = [];
   let busy = 0;
   let idle = (): void => undefined;
   return {
-    async use(work) {
+    async use(kind, work) {
       if (busy >= size) {
         if (waiting.length >= waitingMax) {
           throw new EngineError(
@@ -90,9 +99,10 @@ function createPool(size: number, waitingMax: number, open: () => Session): Pool
         busy++;
       }
       try {
-        const session = free.pop() ?? open();
+        const at = free.findIndex((each) => each.kind === kind);
+        const session = at < 0 ? open(kind) : (free.splice(at, 1)[0]?.session ?? open(kind));
         const result = await closeOnError(session, work);
-        free.push(session);
+        free.push({ kind, session });
         return result;
       } finally {
         const next = waiting.shift();
@@ -106,7 +116,7 @@ function createPool(size: number, waitingMax: number, open: () => Session): Pool
           idle = resolve;
         });
       }
-      for (const session of free.splice(0)) session.close();
+      for (const { session } of free.splice(0)) session.close();
     },
   };
 }
@@ -127,15 +137,18 @@ async function closeOnError<T>(
   }
 }
 
-/** Binds the parameters on this session, then runs the statement. */
-export async function runOn(
+/** Makes `{name:Type}` of the next statements of this session mean these values. */
+export async function bind(
   session: Session,
-  sql: string,
-  format: string,
   parameters: ReadonlyMap<string, string>,
-): Promise<ChdbResult> {
-  for (const [name, value] of parameters) session.query(`SET param_${name} = ${literal(value)}`);
-  return session.queryAsync(sql, { format });
+): Promise<void> {
+  if (parameters.size === 0) return;
+  const values = [...parameters].map(([name, value]) => `param_${name} = ${literal(value)}`);
+  await session.queryAsync(`SET ${values.join(', ')}`, { format: 'Null' });
+}
+
+export async function textOf(session: Session, sql: string): Promise<string> {
+  return (await session.queryAsync(sql, { format: 'TSVRaw' })).text();
 }
 
 export function literal(text: string): string {

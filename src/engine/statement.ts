@@ -32,17 +32,18 @@ interface Token {
   end: number;
 }
 
+/** What is not closed reaches to the end: no text makes this read the same characters twice. */
 const TOKEN = new RegExp(
   [
     /\s+|--[^\n]*|#[ !][^\n]*|\/\*[\s\S]*?(?:\*\/|$)/.source,
-    /'(?:[^'\\]|\\[\s\S]|'')*'|`(?:[^`\\]|\\[\s\S]|``)*`|"(?:[^"\\]|\\[\s\S]|"")*"/.source,
-    /\$(\w*)\$[\s\S]*?\$\1\$|[A-Za-z_]\w*|\d[\w.]*|[\s\S]/.source,
+    ...["'", '`', '"'].map((q) => `${q}(?:[^${q}\\\\]|\\\\[\\s\\S]?|${q}${q})*(?:${q}|$)`),
+    /\$(\w*)\$[\s\S]*?(?:\$\1\$|$)|[A-Za-z_]\w*|\d[\w.]*|[\s\S]/.source,
   ].join('|'),
   'y',
 );
 
 /** Tokens of a statement, blanks and comments left out. */
-function* tokens(sql: string, from = 0): Generator<Token> {
+export function* tokens(sql: string, from = 0): Generator<Token> {
   TOKEN.lastIndex = from;
   for (let start = from; start < sql.length; start = TOKEN.lastIndex) {
     TOKEN.lastIndex = start;
@@ -84,7 +85,10 @@ function readTail(text: string) {
     const word = token.text.toUpperCase();
     if ('([{'.includes(word)) depth++;
     else if (')]}'.includes(word)) depth--;
-    if (word === '{' && all[i + 2]?.text === ':') placeholders.push(all[i + 1]?.text ?? '');
+    const name = all[i + 1]?.text ?? '';
+    // A name is a plain word and nothing else: it is put into a statement of ours.
+    if (word === '{' && all[i + 2]?.text === ':' && /^[A-Za-z_]\w*$/.test(name))
+      placeholders.push(name);
     if (depth !== 0) continue;
     const isLast = i === all.length - 2;
     if (word === 'FORMAT' && (isLast || all[i + 2]?.text.toUpperCase() === 'SETTINGS'))
@@ -145,6 +149,11 @@ function readInsert(text: string): InsertHead | undefined {
   };
 }
 
-function unquote(text: string): string {
+export function unquote(text: string): string {
   return /^['"`]/.test(text) ? text.slice(1, -1).replaceAll(/\\([\s\S])/g, '$1') : text;
+}
+
+/** A list, written as people write one. */
+export function words(text: string): string[] {
+  return text.trim().split(/\s+/);
 }

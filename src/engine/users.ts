@@ -3,8 +3,9 @@
  * Their passwords are made at the first start and kept beside the data, for nobody else to read.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { AppError } from '../base/errors.ts';
 import type { EngineUser } from './start.ts';
 
 export interface Users {
@@ -12,18 +13,45 @@ export interface Users {
   reader: EngineUser;
 }
 
-/** The users of this folder, made now if there are none. */
+/**
+ * The users of this folder, made now if there are none.
+ * @throws AppError `engine_failed` when the file cannot be read.
+ */
 export function readUsers(folder: string): Users {
   const file = join(folder, 'users.json');
-  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as Users;
-  const password = () => randomBytes(18).toString('base64url');
-  const users: Users = {
-    owner: { name: 'clickstream', password: password() },
-    reader: { name: 'reader', password: password() },
-  };
-  writeFileSync(`${file}.new`, JSON.stringify(users, null, 2), { mode: 0o600, flush: true });
-  renameSync(`${file}.new`, file);
-  return users;
+  if (!existsSync(file)) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const password = () => randomBytes(18).toString('base64url');
+    const users: Users = {
+      owner: { name: 'clickstream', password: password() },
+      reader: { name: 'reader', password: password() },
+    };
+    const made = `${file}.${process.pid}`;
+    writeFileSync(made, JSON.stringify(users, null, 2), { mode: 0o600, flush: true });
+    try {
+      // Whole or not at all, and never over the file of another process that was faster.
+      linkSync(made, file);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    } finally {
+      rmSync(made);
+    }
+  }
+  try {
+    const { owner, reader } = JSON.parse(readFileSync(file, 'utf8')) as Users;
+    return { owner: readUser(owner), reader: readUser(reader) };
+  } catch (cause) {
+    throw new AppError(
+      'engine_failed',
+      `${file} does not hold the engine's users; delete it and new passwords are made.`,
+      { cause },
+    );
+  }
+}
+
+function readUser({ name, password }: EngineUser): EngineUser {
+  if (!/^\w+$/.test(name) || !/^\S{12,}$/.test(password)) throw new Error('not a user');
+  return { name, password };
 }
 
 export type Who = 'owner' | 'reader';
