@@ -85,6 +85,10 @@ export const SETTINGS = {
     default: '3',
     says: 'queries the embedded engine answers side by side',
   }),
+  CLICKSTREAM_ENGINE_USER: text('uid:gid in numbers, or empty', /^$|^[1-9]\d{0,9}:[1-9]\d{0,9}$/, {
+    default: '',
+    says: 'when started as root: user and group that the embedded engine runs as',
+  }),
   CLICKSTREAM_ROLES: {
     default: ROLES.join(','),
     read: (value: string) => {

@@ -38,6 +38,8 @@ function print(text: string): void {
 }
 
 async function main(): Promise<void> {
+  // Events, passwords and salts are private: every file and folder made here is for this user.
+  process.umask(0o077);
   const { values, positionals } = readArguments();
   if (values.help) return print(HELP);
   if (values.version) return print(`${version}\n`);

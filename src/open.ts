@@ -2,7 +2,7 @@
  * Opens the log and the store that the settings name: the only file that names a back-end.
  */
 import { existsSync } from 'node:fs';
-import { access, constants, mkdir } from 'node:fs/promises';
+import { access, chmod, constants, mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Clock } from './base/clock.ts';
 import { AppError } from './base/errors.ts';
@@ -106,6 +106,8 @@ async function openEngine(config: Config, { clock, logger }: Tools): Promise<Eng
   const { path } = readAddress(config.CLICKSTREAM_STORE, 'CLICKSTREAM_STORE');
   const folder = resolve(config.CLICKSTREAM_DATA, path);
   await makeFolder(folder, 'CLICKSTREAM_STORE');
+  // The engine's own user passes through to its data; what it cannot read it cannot list either.
+  if (config.CLICKSTREAM_ENGINE_USER !== '') await chmod(config.CLICKSTREAM_DATA, 0o711);
   return startEngine({
     clock,
     logger,
@@ -113,6 +115,7 @@ async function openEngine(config: Config, { clock, logger }: Tools): Promise<Eng
     port: config.CLICKSTREAM_ENGINE_PORT,
     memoryBytesMax: config.CLICKSTREAM_ENGINE_MEMORY_MB * MB,
     readers: config.CLICKSTREAM_ENGINE_READERS,
+    runAs: config.CLICKSTREAM_ENGINE_USER,
   });
 }
 
