@@ -17,7 +17,7 @@ import type { Log, NewRecord } from '../log/log.ts';
 import type { BodyLimits } from './limits.ts';
 import { payloadOf } from './payload.ts';
 import { BadLine, splitBody } from './split.ts';
-import type { Arrival, Step } from './steps.ts';
+import type { Arrival, Step } from './step.ts';
 
 export interface CollectorOptions {
   log: Log;

@@ -9,7 +9,7 @@ import type { Clock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Order, Report } from './main.ts';
-import { readUsers } from './users.ts';
+import { type EngineUser, readUsers } from './users.ts';
 
 export interface EngineOptions {
   /** The store's folder; the engine's own is created in it. */
@@ -25,11 +25,6 @@ export interface EngineOptions {
   runAs?: string;
   logger: Logger;
   clock: Clock;
-}
-
-export interface EngineUser {
-  name: string;
-  password: string;
 }
 
 export interface Engine {

@@ -6,7 +6,11 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '../base/errors.ts';
-import type { EngineUser } from './start.ts';
+
+export interface EngineUser {
+  name: string;
+  password: string;
+}
 
 export interface Users {
   owner: EngineUser;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Draft } from '../../event/parse.ts';
 import { EVENT_TIME_AHEAD_MS_MAX, EVENT_TIME_MS_MIN, TRANSIT_MS_MAX } from '../limits.ts';
-import type { Arrival } from '../steps.ts';
+import type { Arrival } from '../step.ts';
 import { correctClock } from './correct-clock.ts';
 
 const NOW = Date.UTC(2026, 5, 1, 12);

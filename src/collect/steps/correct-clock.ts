@@ -5,7 +5,7 @@
  * always corrected; one that is behind only when the network does not explain it.
  */
 import { EVENT_TIME_AHEAD_MS_MAX, EVENT_TIME_MS_MIN, TRANSIT_MS_MAX } from '../limits.ts';
-import type { Step } from '../steps.ts';
+import type { Step } from '../step.ts';
 
 export const correctClock: Step =
   ({ receivedAtMs, sentAtMs }) =>

@@ -7,7 +7,7 @@
 import { isBot } from 'isbot';
 import { CACHE_ENTRIES_MAX, CACHE_KEY_CHARS_MAX } from '../limits.ts';
 import { remember } from '../recent.ts';
-import type { Step } from '../steps.ts';
+import type { Step } from '../step.ts';
 
 export function putBot(): Step {
   const isMachine = remember((userAgent) => isBot(userAgent), {

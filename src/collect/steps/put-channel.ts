@@ -3,7 +3,7 @@
  * host of the referrer. An event without an address of a page tells nothing and gets none.
  */
 import type { Draft } from '../../event/parse.ts';
-import type { Step } from '../steps.ts';
+import type { Step } from '../step.ts';
 
 export const CHANNELS = [
   'direct',

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Draft } from '../../event/parse.ts';
-import type { Arrival } from '../steps.ts';
+import type { Arrival } from '../step.ts';
 import { putCountry } from './put-country.ts';
 
 const step = putCountry();

@@ -4,7 +4,7 @@
 import bowser from 'bowser';
 import { CACHE_ENTRIES_MAX, CACHE_KEY_CHARS_MAX } from '../limits.ts';
 import { remember } from '../recent.ts';
-import type { Step } from '../steps.ts';
+import type { Step } from '../step.ts';
 
 interface Device {
   device_type?: string;

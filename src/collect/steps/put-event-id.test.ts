@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Draft } from '../../event/parse.ts';
-import type { Arrival } from '../steps.ts';
+import type { Arrival } from '../step.ts';
 import { putEventId } from './put-event-id.ts';
 
 const draft = (): Draft => ({ v: 1, project_id: 'shop', received_at: 0, event_name: 'x' });

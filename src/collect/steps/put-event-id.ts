@@ -3,7 +3,7 @@
  * says (`without_id`): only the sender can know that two events are one.
  */
 import { randomUUID } from 'node:crypto';
-import type { Step } from '../steps.ts';
+import type { Step } from '../step.ts';
 
 export const putEventId: Step = () => (event) => {
   event.event_id ??= randomUUID();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type Draft, parseEvent } from '../../event/parse.ts';
-import type { Arrival } from '../steps.ts';
+import type { Arrival } from '../step.ts';
 import { putUrlParts } from './put-url-parts.ts';
 
 const put = putUrlParts()({} as Arrival);

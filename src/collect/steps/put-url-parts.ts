@@ -5,7 +5,7 @@ import { FIELDS, type Kind } from '../../event/event.ts';
 import type { Draft } from '../../event/parse.ts';
 import { CACHE_ENTRIES_MAX, CACHE_KEY_CHARS_MAX } from '../limits.ts';
 import { remember } from '../recent.ts';
-import type { Step } from '../steps.ts';
+import type { Step } from '../step.ts';
 
 const CAMPAIGN = ['utm_source', 'utm_medium', 'utm_campaign', 'utm_term', 'utm_content'] as const;
 

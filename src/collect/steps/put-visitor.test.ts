@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Draft } from '../../event/parse.ts';
-import type { Arrival } from '../steps.ts';
+import type { Arrival } from '../step.ts';
 import { putVisitor } from './put-visitor.ts';
 
 const ANNA = { projectId: 'shop', address: '198.51.100.7', userAgent: 'Mozilla/5.0 A' };

@@ -8,7 +8,7 @@
  * - no session: the hash of the visitor: one session a visitor and day
  */
 import { hash } from 'node:crypto';
-import type { Step } from '../steps.ts';
+import type { Step } from '../step.ts';
 
 /** 96 bits: two visitors of one day do not meet by chance. */
 const HASH_CHARS = 16;
