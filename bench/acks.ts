@@ -6,29 +6,34 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { removeFolder, startSystem, temporaryFolder } from '../test/system.ts';
-import { type LoadOrder, type LoadResult, startLoad } from './load.ts';
+import { type LoadResult, startLoad } from './load.ts';
 import { median, percentile, type Report, spread } from './report.ts';
 
 const ROUNDS = 5;
 const ORDER = { key: 'shop-dev-key', batch: 50, connections: 64, seconds: 3, eventsPerSecond: 0 };
+
+/** From the least to the most that is done with an event before it is acknowledged. */
+const CASES = [
+  { name: 'ceiling: bodies unread', path: '/' },
+  { name: 'ceiling: JSON.parse of bodies', path: '/parsed' },
+  { name: 'ceiling: JSON.parse, JSON.stringify of each event', path: '/rewritten' },
+  { name: 'collector', path: undefined },
+] as const;
 
 export async function measureAcks(): Promise<Report> {
   const folder = await temporaryFolder('bench-acks');
   const collector = await startSystem(join(folder, 'data'), { CLICKSTREAM_ROLES: 'collect' });
   const ceiling = await startCeiling(join(folder, 'ceiling'));
   const load = startLoad();
-  const ours: LoadResult[] = [];
-  const raw: LoadResult[] = [];
+  const results: LoadResult[][] = CASES.map(() => []);
   try {
-    const run = (url: string, seed: number): Promise<LoadResult> => {
-      const order: LoadOrder = { ...ORDER, url, seed };
-      return load.run(order);
-    };
-    await run(collector.url, 100);
-    await run(ceiling.url, 100);
-    for (let seed = 1; seed <= ROUNDS; seed++) {
-      ours.push(await run(collector.url, seed));
-      raw.push(await run(ceiling.url, seed));
+    // The first round warms up.
+    for (let round = 0; round <= ROUNDS; round++) {
+      for (const [i, { path }] of CASES.entries()) {
+        const target = path === undefined ? { url: collector.url } : { url: ceiling.url, path };
+        const result = await load.run({ ...ORDER, ...target, seed: round + 1 });
+        if (round > 0) results[i]?.push(result);
+      }
     }
   } finally {
     await load.close();
@@ -36,22 +41,21 @@ export async function measureAcks(): Promise<Report> {
     await collector.stop();
     await removeFolder(folder);
   }
-  const rate = (rounds: LoadResult[]) => rounds.map(({ accepted, seconds }) => accepted / seconds);
-  const latency = (rounds: LoadResult[], share: number) =>
-    median(rounds.map(({ latencies_ms }) => percentile(latencies_ms, share))).toFixed(1);
-  const share = (median(rate(ours)) / median(rate(raw))) * 100;
-  const row = (name: string, rounds: LoadResult[], of: string): string[] => [
-    name,
-    spread(rate(rounds)),
-    latency(rounds, 0.5),
-    latency(rounds, 0.99),
-    of,
-  ];
+  const ratesOf = (i: number) => (results[i] ?? []).map((r) => r.accepted / r.seconds);
+  const latency = (i: number, share: number): string =>
+    median((results[i] ?? []).map((r) => percentile(r.latencies_ms, share))).toFixed(1);
+  const ours = median(ratesOf(CASES.length - 1));
   return {
     title: 'Durable acknowledgements',
-    says: `Events answered with 202 after their fdatasync, ${ORDER.batch} a request over ${ORDER.connections} connections, one collector process, the load on the same two cores. The ceiling is \`node:http\` that writes bodies unread with the same group commit. Goal: at least 40 % of it.`,
-    columns: ['', 'events/s, median (range)', 'p50 ms', 'p99 ms', 'of the ceiling'],
-    rows: [row('ceiling', raw, '100 %'), row('collector', ours, `${share.toFixed(0)} %`)],
+    says: `Events answered with 202 after their fdatasync, ${ORDER.batch} a request over ${ORDER.connections} connections, one process, the load on the same two cores. Ceilings are \`node:http\` with the same group commit and none of our code. Goal: at least 40 % of the first. It is missed: to read the bodies and to write events as JSON takes one thread to the third ceiling, and the work on an event (see above) comes on top. On two cores that the load shares, more threads would not reach it either: 40 % of the first ceiling times the work on an event is more than is left.`,
+    columns: ['', 'events/s, median (range)', 'p50 ms', 'p99 ms', 'the collector has of it'],
+    rows: CASES.map(({ name }, i) => [
+      name,
+      spread(ratesOf(i)),
+      latency(i, 0.5),
+      latency(i, 0.99),
+      `${((ours / median(ratesOf(i))) * 100).toFixed(0)} %`,
+    ]),
   };
 }
 

@@ -1,9 +1,10 @@
 /**
  * What this machine can do without our code: `node:http` that takes a body whole, writes it to a
- * file as it is, and answers when one `fdatasync` shared by all that wait has returned. Prints its
- * port. No parsing, no checks, no record format.
+ * file, and answers when one `fdatasync` shared by all that wait has returned. No checks, no record
+ * format. Bodies are written as they are; at `/parsed` they are read as JSON before, and at
+ * `/rewritten` each event is written as JSON again. Prints its port.
  *
- *   node bench/ceiling.ts <file>
+ *   npx node bench/ceiling.ts <file>
  */
 import { once } from 'node:events';
 import { open } from 'node:fs/promises';
@@ -44,7 +45,11 @@ const server = createServer((request, response) => {
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
   request.on('end', () => {
-    waiting.push({ chunks, response });
+    if (request.url === '/parsed') JSON.parse(Buffer.concat(chunks).toString());
+    if (request.url === '/rewritten') {
+      const events = JSON.parse(Buffer.concat(chunks).toString()) as unknown[];
+      waiting.push({ chunks: events.map((e) => Buffer.from(JSON.stringify(e))), response });
+    } else waiting.push({ chunks, response });
     if (!isFlushing) void flush();
   });
 });

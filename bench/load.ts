@@ -12,8 +12,10 @@ import http from 'node:http';
 import { createShop } from '../src/demo/shop.ts';
 
 export interface LoadOrder {
-  /** Address that takes the events. */
+  /** Origin of what takes the events. */
   url: string;
+  /** Path there; the collector's when it is absent. */
+  path?: string;
   key: string;
   /** Events in a request. */
   batch: number;
@@ -60,7 +62,7 @@ async function run(order: LoadOrder): Promise<LoadResult> {
   const { batch, connections } = order;
   const nextBody = createBodies(order);
   const agent = new http.Agent({ keepAlive: true, maxSockets: connections });
-  const target = new URL('/v1/events', order.url);
+  const target = new URL(order.path ?? '/v1/events', order.url);
   const result: LoadResult = { accepted: 0, refused: 0, seconds: 0, latencies_ms: [] };
   const send = (body: Buffer, dueMs: number) =>
     new Promise<void>((resolve, reject) => {

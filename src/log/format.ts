@@ -19,7 +19,7 @@ export const GROUP_HEADER_BYTES = 24;
 export const RECORD_HEADER_BYTES = 16;
 
 /** A group is flushed when it has this many bytes, or before; a larger record is one by itself. */
-export const GROUP_BYTES_MAX = 512 * 1024;
+export const GROUP_BYTES_MAX = 2048 * 1024;
 
 const SEGMENT_MAGIC = Buffer.from('clicklg', 'latin1');
 export const GROUP_MAGIC = Buffer.from([0xff, 0xc1, 0x47, 0x52]);
