@@ -9,7 +9,7 @@ import { realClock } from '../src/base/clock.ts';
 import { createLogger } from '../src/base/logger.ts';
 import { fillHistory } from '../src/demo/traffic.ts';
 import { readUsers } from '../src/engine/users.ts';
-import { readSqlFiles } from '../src/query/run.ts';
+import { isLive, readSqlFiles } from '../src/query/run.ts';
 import { createClickHouseStore } from '../src/store/clickhouse.ts';
 import type { Store } from '../src/store/store.ts';
 import { removeFolder, type SystemProcess, startSystem, temporaryFolder } from '../test/system.ts';
@@ -132,7 +132,7 @@ async function sizeOf(store: Store, table: string) {
 
 async function measureQuestions(system: SystemProcess): Promise<Report> {
   const rows: string[][] = [];
-  for (const name of [...readSqlFiles().keys()].filter((name) => name !== 'live')) {
+  for (const name of [...readSqlFiles().keys()].filter((name) => !isLive(name))) {
     const row = [name];
     for (const range of ['24h', '30d', '90d']) {
       const times: number[] = [];

@@ -47,7 +47,7 @@ export interface QuestionsOptions {
 
 export function createQuestions({ store, clock, freshness }: QuestionsOptions): Questions {
   const files = readSqlFiles();
-  const names = [...files.keys()].filter((name) => name !== 'live') as Question[];
+  const names = [...files.keys()].filter((name) => !isLive(name)) as Question[];
 
   async function storedUntilMs(): Promise<number> {
     if (freshness !== undefined) return freshness.storedUntilMs();
@@ -64,7 +64,7 @@ export function createQuestions({ store, clock, freshness }: QuestionsOptions): 
     },
     async answer(question, asked, signal) {
       const sql = files.get(question);
-      if (sql === undefined || question === 'live') {
+      if (sql === undefined || isLive(question)) {
         throw new AppError(
           'not_found',
           `"${question}" is not a question; there are ${names.join(', ')}.`,
@@ -112,6 +112,11 @@ export function fillMarks(sql: string, scope: string, interval: string): string 
     .replaceAll('/*filter*/', FILTER)
     .replaceAll('/*scope*/', scope)
     .replaceAll('/*interval*/', interval);
+}
+
+/** Part of the live stream, not a question of its own. */
+export function isLive(name: string): boolean {
+  return name.startsWith('live');
 }
 
 /** Question → text of its file, comments included. */

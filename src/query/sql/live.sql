@@ -1,7 +1,7 @@
--- Answers: the numbers as they move: per minute since `from`, now, and the latest events
+-- Answers: the numbers as they move: per minute since `from`, and the latest events
 -- Takes: from, to (now), filters, bots
--- Reads: events since `from`, and of the last ten minutes
--- Costs: a snapshot scans 60 minutes; a tick the last two minutes and the last ten for `now`
+-- Reads: events since `from`
+-- Costs: a snapshot scans 60 minutes, a tick the last two
 WITH
     event_name = 'BOOKING' AND booking_id != '' AS is_order,
     is_order AND payment_status = 'Success' AS is_paid,
@@ -24,17 +24,6 @@ SELECT
         ORDER BY time
     )
 ) AS minutes,
-(
-    SELECT tuple(
-        uniqExactIf(visitor_id, event_time >= fromUnixTimestamp64Milli({to:Int64} - 300000, 'UTC')),
-        countIf(received_at >= fromUnixTimestamp64Milli({to:Int64} - 10000, 'UTC')) / 10,
-        uniqExactIf(session_id, event_name = 'ADD_TO_CART'),
-        uniqExactIf(session_id, is_order),
-        uniqExactIf(session_id, is_paid))
-    FROM events
-    WHERE event_time >= fromUnixTimestamp64Milli({to:Int64} - 600000, 'UTC')
-        AND /*scope*/
-) AS now,
 (
     SELECT groupArray((toUnixTimestamp64Milli(event_time), event_name, path, country, traffic_source))
     FROM

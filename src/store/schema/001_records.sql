@@ -56,9 +56,7 @@ CREATE TABLE IF NOT EXISTS records
     batch_id         Int32 CODEC(Delta, ZSTD(1)),
     reason           LowCardinality(String),
     field            LowCardinality(String),
-    payload          String CODEC(ZSTD(1)),
-    INDEX log_offset_minmax log_offset TYPE minmax GRANULARITY 1,
-    INDEX received_at_minmax received_at TYPE minmax GRANULARITY 1
+    payload          String CODEC(ZSTD(1))
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(received_at)
