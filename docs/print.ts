@@ -8,7 +8,7 @@ import { CODES } from '../src/base/errors.ts';
 import { SETTINGS } from '../src/config.ts';
 import { REASONS } from '../src/event/rejection.ts';
 import { FILTER_FIELDS, RANGES } from '../src/query/params.ts';
-import { readHeader, readSqlFiles } from '../src/query/run.ts';
+import { isLive, readHeader, readSqlFiles } from '../src/query/run.ts';
 
 const MADE = 'Printed from the code by `npx node docs/print.ts`; a test keeps it fresh.';
 
@@ -55,7 +55,8 @@ ${reasons.join('\n')}
 }
 
 function questions(): string {
-  const rows = [...readSqlFiles()].map(([name, sql]) => {
+  const files = [...readSqlFiles()].filter(([name]) => !isLive(name));
+  const rows = files.map(([name, sql]) => {
     const header = readHeader(name, sql);
     return `| [\`${name}\`](../src/query/sql/${name}.sql) | ${header.answers} | ${header.takes} | ${header.costs} |`;
   });
