@@ -214,7 +214,7 @@ function createTheProcessor({ config, options, metrics, log, store }: ProcessorP
     batchIntervalMs: config.CLICKSTREAM_BATCH_MS,
     window: {
       windowMs: config.CLICKSTREAM_WINDOW_HOURS * 3_600_000,
-      idsMax: Math.min(WINDOW_WHOLE_IDS, idsMax),
+      idsMax: Math.ceil(Math.min(WINDOW_WHOLE_IDS / log.partitions, idsMax)),
       filterIdsMax,
       filtersMax: WINDOW_FILTERS,
     },

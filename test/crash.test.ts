@@ -3,8 +3,10 @@
  * answered 202 and sends again what was not. At the end every acknowledged event is stored once.
  */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readUsers } from '../src/engine/users.ts';
 import { createClickHouseStore } from '../src/store/clickhouse.ts';
 import {
   freePort,
@@ -96,10 +98,7 @@ test('kill -9 of the system or of its engine loses and doubles nothing', async (
   // In order, so that what waits on the log is stored; then what the store holds is read.
   assert.equal(await system.stop(), 0);
   system = await startSystem(data, ports);
-  const { owner } = JSON.parse(
-    await import('node:fs/promises').then((fs) => fs.readFile(`${data}/store/users.json`, 'utf8')),
-  ) as { owner: { name: string; password: string } };
-  const { name: user, password } = owner;
+  const { name: user, password } = readUsers(join(data, 'store')).owner;
   const store = createClickHouseStore({
     url: system.engineUrl,
     user,

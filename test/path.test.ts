@@ -6,6 +6,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
+import { readUsers } from '../src/engine/users.ts';
 import type { Answer, LiveUpdate, Question } from '../src/query/questions.ts';
 import { removeFolder, type SystemProcess, startSystem, temporaryFolder } from './system.ts';
 
@@ -243,9 +244,7 @@ test('the address of the sender is written nowhere', async () => {
     written.push(await read);
   }
   // The files of the store are packed: its rows are read as well.
-  const { owner } = JSON.parse(await readFile(join(data, 'store', 'users.json'), 'utf8')) as {
-    owner: { name: string; password: string };
-  };
+  const { owner } = readUsers(join(data, 'store'));
   const rows = await fetch(`${system.engineUrl}/?database=clickstream`, {
     method: 'POST',
     headers: { 'x-clickhouse-user': owner.name, 'x-clickhouse-key': owner.password },

@@ -33,9 +33,6 @@ export interface FrontOptions {
   onStuck: () => void;
 }
 
-/** Parameters are part of the address, and may be long lists. */
-const HEADER_BYTES_MAX = 128 * 1024;
-
 interface Front extends FrontOptions {
   /** Bytes of answers that their askers have not taken yet. */
   unsentBytes: number;
@@ -54,6 +51,8 @@ const STRANGERS_MAX = 256;
 const KILLED_MAX = 1_000;
 const UNSENT_BYTES_MAX = 256 * 1024 * 1024;
 const HEADERS_MS_MAX = 10_000;
+/** Parameters are part of the address, and may be long lists. */
+const HEADER_BYTES_MAX = 128 * 1024;
 /** An insert is bounded, so that one which takes this long will never end. */
 const INSERT_MS_MAX = 120_000;
 /** The engine looks at its clock between blocks only, and a block may take long: up to here. */

@@ -43,6 +43,7 @@ function configFile(order: Order): string {
     uncompressed_cache_size: 0,
     mmap_cache_size: 0,
     background_pool_size: 2,
+    // Inserts and questions go before merges.
     os_threads_nice_value_merge_mutate: 10,
     timezone: 'UTC',
   };

@@ -353,6 +353,17 @@ test('a record that the store refuses is found among the others and kept as unpr
   );
 });
 
+test('an event that the store refused may come again, mended, and counts once', async () => {
+  const log = newLog();
+  const mended = event({ item_price: '1' });
+  const poison = { ...mended, item_price: 'not a number' };
+  // A batch for each, in one run of the processor.
+  await log.append([poison, mended, mended].map(record));
+  await processAll(log, { batchRowsMax: 1 });
+  const became = ['0 rejected', '1 stored', '2 duplicate'];
+  assert.deepEqual(outcomes(await rowsOf(log)), became);
+});
+
 test('every field arrives in its column', async () => {
   const log = newLog();
   const full = event({

@@ -208,6 +208,8 @@ interface PlacedRow {
   offset: number;
   values: Value[];
   record: LogRecord;
+  /** Of the event in the window. */
+  key: string;
 }
 
 /**
@@ -223,15 +225,18 @@ async function finishBatch(
 ): Promise<boolean> {
   const done = await untilStoreAnswers(p, p.signal, async () => {
     const rows = await toRows(p, window, records, intent.batch_id);
-    return { rows, missing: how === 'look first' ? await missingRows(p, intent, rows) : rows };
+    return {
+      rows,
+      missing: how === 'look first' ? await missingRows(p, window, intent, rows) : rows,
+    };
   });
   if (done === undefined) return false;
   let missing = done.missing;
   let mustLook = false;
   const inserted = await untilStoreAnswers(p, p.signal, async () => {
-    if (mustLook) missing = await missingRows(p, intent, done.rows);
+    if (mustLook) missing = await missingRows(p, window, intent, done.rows);
     mustLook = true;
-    if (missing.length > 0) await insertRows(p, missing, intent.batch_id);
+    if (missing.length > 0) await insertRows(p, window, missing, intent.batch_id);
     return true;
   });
   for (const { values } of inserted ? done.rows : []) p.countRow(1, { outcome: String(values[0]) });
@@ -258,19 +263,20 @@ async function toRows(
     const keep = (make: () => Value[]): PlacedRow => ({
       offset,
       record,
+      key,
       values: rowOf(record, place, make),
     });
     if ('rejected' in wire) return keep(() => rejectedRow(wire.rejected, place));
     const copies = earlier[i] ?? [];
-    if (copies.length === 0) {
-      // None before the batch; perhaps one in it.
-      const added = window.find(key, timeMs);
-      if (added !== undefined && added !== 'ask') copies.push(added);
-      else window.add(key, { offset, timeMs });
-    }
+    // None before the batch; perhaps one in it.
+    const added = copies.length > 0 ? undefined : window.find(key, timeMs);
+    if (added !== undefined && added !== 'ask') copies.push(added);
     // A copy that is not before it is the record itself, read again.
     const isRepeated = copies.some((copy) => copy.offset < offset);
-    return keep(() => (isRepeated ? duplicateRow : storedRow)(wire.event, place));
+    const row = keep(() => (isRepeated ? duplicateRow : storedRow)(wire.event, place));
+    // Only what is stored: a refused event may come again, mended.
+    if (copies.length === 0 && row.values[0] === 'stored') window.add(key, { offset, timeMs });
+    return row;
   });
 }
 
@@ -296,18 +302,26 @@ function decode(record: LogRecord): Decoded {
 }
 
 /** What of the range the store does not hold, after every earlier insert is known to be over. */
-async function missingRows(p: Partition, intent: Intent, rows: PlacedRow[]): Promise<PlacedRow[]> {
+async function missingRows(
+  p: Partition,
+  window: Window,
+  intent: Intent,
+  rows: PlacedRow[],
+): Promise<PlacedRow[]> {
   await p.store.settle();
-  const held = await p.store.select<{ log_offset: number }>(
-    `SELECT log_offset FROM records
+  const held = await p.store.select<{ log_offset: number; outcome: string }>(
+    `SELECT log_offset, outcome FROM records
      WHERE log_id = {log_id:UInt32} AND log_partition = {log_partition:UInt16}
        AND log_offset >= {from:UInt64} AND log_offset < {to:UInt64}`,
     { log_id: p.logId, log_partition: p.partition, from: intent.from, to: intent.to },
   );
-  const offsets = new Set(held.map((row) => row.log_offset));
-  const missing = rows.filter((row) => !offsets.has(row.offset));
+  const outcomes = new Map(held.map((row) => [row.log_offset, row.outcome]));
+  // The store had refused it before: what was decided about it now is not what became of it.
+  for (const { offset, key, values } of rows)
+    if (values[0] === 'stored' && outcomes.get(offset) === 'rejected') window.forget(key);
+  const missing = rows.filter((row) => !outcomes.has(row.offset));
   p.logger.info(
-    { partition: p.partition, ...intent, held: offsets.size, missing: missing.length },
+    { partition: p.partition, ...intent, held: outcomes.size, missing: missing.length },
     'looked for the rows of a batch in the store',
   );
   return missing;
@@ -317,7 +331,12 @@ async function missingRows(p: Partition, intent: Intent, rows: PlacedRow[]): Pro
  * Inserts all rows as one part. A row that the store refuses by itself is found by halving and
  * kept as `unprocessable`; the rest goes in. When the store refuses even that, it is the store.
  */
-async function insertRows(p: Partition, rows: PlacedRow[], batchId: number): Promise<void> {
+async function insertRows(
+  p: Partition,
+  window: Window,
+  rows: PlacedRow[],
+  batchId: number,
+): Promise<void> {
   const startedMs = p.clock.elapsed();
   try {
     await p.store.insert(
@@ -332,8 +351,8 @@ async function insertRows(p: Partition, rows: PlacedRow[], batchId: number): Pro
     if (first === undefined) throw error;
     if (rest.length > 0) {
       const middle = Math.ceil(rows.length / 2);
-      await insertRows(p, rows.slice(0, middle), batchId);
-      await insertRows(p, rows.slice(middle), batchId);
+      await insertRows(p, window, rows.slice(0, middle), batchId);
+      await insertRows(p, window, rows.slice(middle), batchId);
       return;
     }
     const place = {
@@ -348,6 +367,7 @@ async function insertRows(p: Partition, rows: PlacedRow[], batchId: number): Pro
       place,
     );
     await p.store.insert('records', COLUMNS, [kept]);
+    window.forget(first.key);
     p.logger.warn({ ...place, err: error }, 'the store refused a record; kept as unprocessable');
   }
 }

@@ -20,6 +20,8 @@ export interface Window {
   find(key: string, timeMs: number): FirstCopy | undefined | 'ask';
   /** Keeps the place of a first copy. */
   add(key: string, copy: FirstCopy): void;
+  /** Its first copy was not stored after all. */
+  forget(key: string): void;
   /** Notes an older id that the store holds; false when no filter is free for it. */
   load(key: string, timeMs: number): boolean;
   /** Ids of before this time are not all here: whoever may be one of them is asked for. */
@@ -91,6 +93,12 @@ export function createWindow(limits: WindowLimits): Window {
       times[next] = copy.timeMs;
       slots.set(key, next);
       next = (next + 1) % idsMax;
+    },
+    forget(key) {
+      const slot = slots.get(key);
+      if (slot === undefined) return;
+      slots.delete(key);
+      keys[slot] = undefined;
     },
     load(key, timeMs) {
       if (loading !== undefined && filters[0] !== loading) return false;

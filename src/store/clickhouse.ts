@@ -32,6 +32,7 @@ const INSERT_SETTINGS = Object.entries({
   min_insert_block_size_rows: 10_000_000,
   max_insert_block_size: 10_000_000,
   min_insert_block_size_bytes: 0,
+  // A batch is small: handing it from thread to thread costs more than it saves.
   input_format_parallel_parsing: 0,
 })
   .map(([name, value]) => `${name} = ${value}`)
