@@ -20,6 +20,7 @@ import { healthRoutes } from './health.ts';
 import type { Log } from './log/log.ts';
 import { makeFolder, openLog, openStore } from './open.ts';
 import { createProcessor, type Processor } from './process/process.ts';
+import { createRecords } from './process/records.ts';
 import { queryRoutes } from './query/http.ts';
 import { createLive } from './query/live.ts';
 import { createQuestions } from './query/run.ts';
@@ -63,6 +64,12 @@ const DEMO_EVENTS = 800_000;
 /** What the history has in its busier hours. */
 const DEMO_EVENTS_PER_SECOND = 1;
 
+/** How the back-ends are opened; where faults are tried out, with faults. */
+export interface Open {
+  openLog: typeof openLog;
+  openStore: typeof openStore;
+}
+
 /** What was opened so far, with how it is closed: in the opposite order, also after a failed start. */
 type Closers = (() => Promise<void>)[];
 
@@ -70,13 +77,17 @@ type Closers = (() => Promise<void>)[];
  * @throws AppError with what is wrong and what to do: a port or a data folder in use, a data folder
  *   of a newer version, an engine that does not start, a self-check that fails.
  */
-export async function start(config: Config, options: StartOptions): Promise<System> {
+export async function start(
+  config: Config,
+  options: StartOptions,
+  open: Open = { openLog, openStore },
+): Promise<System> {
   const closers: Closers = [];
   const stop = async (): Promise<void> => {
     for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close();
   };
   try {
-    return { url: await startParts(config, options, closers), stop };
+    return { url: await startParts(config, options, open, closers), stop };
   } catch (error) {
     await stop();
     throw error;
@@ -86,6 +97,7 @@ export async function start(config: Config, options: StartOptions): Promise<Syst
 async function startParts(
   config: Config,
   options: StartOptions,
+  open: Open,
   closers: Closers,
 ): Promise<string> {
   const { clock, logger } = options;
@@ -99,7 +111,7 @@ async function startParts(
 
   // The log first: its lock is the data folder's, so a second process ends here.
   const needsLog = roles.includes('collect') || roles.includes('process');
-  const log = needsLog ? await openLog(config, options) : undefined;
+  const log = needsLog ? await open.openLog(config, options) : undefined;
   if (log !== undefined) closers.push(() => log.close());
 
   // A last batch that hangs ends when the store is closed, and before the log is.
@@ -107,7 +119,7 @@ async function startParts(
   closers.push(() => processing);
 
   const needsStore = roles.includes('process') || roles.includes('query');
-  const store = needsStore ? await openTheStore(config, options, closers) : undefined;
+  const store = needsStore ? await openTheStore(config, options, open, closers) : undefined;
 
   let processor: Processor | undefined;
   if (log !== undefined && store !== undefined && roles.includes('process')) {
@@ -184,9 +196,10 @@ async function startParts(
 async function openTheStore(
   config: Config,
   options: StartOptions,
+  open: Open,
   closers: Closers,
 ): Promise<Store> {
-  const { store, engine } = await openStore(config, options);
+  const { store, engine } = await open.openStore(config, options);
   if (engine !== undefined) closers.push(() => engine.close(ENGINE_STOP_MS_MAX));
   closers.push(() => store.close());
   return store;
@@ -205,7 +218,7 @@ function createTheProcessor({ config, options, metrics, log, store }: ProcessorP
   const filterIdsMax = Math.ceil(idsMax / WINDOW_FILTERS);
   return createProcessor({
     log,
-    store,
+    records: createRecords(store),
     clock: options.clock,
     logger: options.logger,
     metrics,

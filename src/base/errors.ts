@@ -33,6 +33,7 @@ export const CODES = {
   store_refused: [500, 'The store refused the statement; the message is the store’s own.'],
   store_ambiguous: [0, 'It is not known whether the store has the rows; the processor looks.'],
   store_unreachable: [503, 'The store does not answer; it is started again by itself.'],
+  taken_over: [0, 'Another processor has taken over; this one ends, so that only one writes.'],
   // start
   bad_setting: [0, 'A setting has a value that is not allowed.'],
   port_in_use: [0, 'Another program listens on this port.'],

@@ -33,3 +33,20 @@ export function decodeRecord(bytes: Uint8Array): WireRecord {
   if (record.v !== 1) throw new RangeError(`the record has version ${String(record.v)}, not 1`);
   return record.rejected === undefined ? { event: record } : { rejected: record.rejected };
 }
+
+const PROJECT_AT = Buffer.from('"project_id":"');
+
+/**
+ * The project that a record names, without decoding all of it; empty when it names none. What is
+ * counted by project on the log and what is counted in the store must agree for every record, also
+ * for one that cannot be decoded.
+ */
+export function readProjectId(bytes: Uint8Array): string {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  // The encoder writes it among the first fields, and the name of a project has no quotes.
+  const at = buffer.indexOf(PROJECT_AT);
+  if (at === -1) return '';
+  const from = at + PROJECT_AT.length;
+  const to = buffer.indexOf(0x22, from);
+  return to === -1 ? '' : buffer.toString('utf8', from, to);
+}

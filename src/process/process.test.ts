@@ -3,6 +3,7 @@
  * record holds.
  */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,9 +18,9 @@ import type { Log, NewRecord } from '../log/log.ts';
 import { createMemoryLog } from '../log/memory.ts';
 import { createClickHouseStore } from '../store/clickhouse.ts';
 import type { Store } from '../store/store.ts';
-import { registerLog } from './log-id.ts';
 import { createProcessor } from './process.ts';
-import { COLUMNS, storedRow } from './row.ts';
+import { createRecords, type Records } from './records.ts';
+import { COLUMNS, rejectedRow, storedRow, unprocessable } from './row.ts';
 import { createWindow } from './window.ts';
 import { loadWindow, openWindow } from './window-store.ts';
 
@@ -79,11 +80,14 @@ function record(e: Event): NewRecord {
 const newLog = (): Log => createMemoryLog({ clock: realClock, partitions: 1 });
 
 /** Lets a processor work until nothing waits on the log. */
-async function processAll(log: Log, { idsMax = 1_000, batchRowsMax = 1_000 } = {}): Promise<void> {
+async function processAll(
+  log: Log,
+  { idsMax = 1_000, batchRowsMax = 1_000, records = createRecords(store) } = {},
+): Promise<void> {
   const ended = new AbortController();
   const processor = createProcessor({
     log,
-    store,
+    records,
     clock: realClock,
     logger,
     metrics: createMetrics(),
@@ -109,7 +113,7 @@ interface Row {
 }
 
 async function rowsOf(log: Log): Promise<Row[]> {
-  const log_id = await registerLog(store, log.id);
+  const log_id = await createRecords(store).registerLog(log.id);
   return store.select<Row>(
     `SELECT outcome, event_id, log_offset, batch_id, reason, payload FROM records
      WHERE log_id = {log_id:UInt32} ORDER BY log_offset`,
@@ -163,8 +167,15 @@ test('a window that is loaded knows the ids of the store, and which ones are new
   await processAll(log);
   const limits = { windowMs: 86_400_000, idsMax: 10, filterIdsMax: 1_000, filtersMax: 4 };
   const window = createWindow(limits);
-  const logId = await registerLog(store, log.id);
-  const share = { store, clock: realClock, log, logId, partition: 0, window: limits };
+  const logId = await createRecords(store).registerLog(log.id);
+  const share = {
+    records: createRecords(store),
+    clock: realClock,
+    log,
+    logId,
+    partition: 0,
+    window: limits,
+  };
   const sinceMs = await openWindow(share, window);
   const atMs = NOW_MS + 3_600_000;
   assert.equal(window.find('shop\0new', atMs), 'ask');
@@ -246,8 +257,8 @@ test('of two older copies that are asked for, one within the window is enough', 
 test('a log that is older than what the store has of it is refused', async () => {
   const log = newLog();
   await log.append([record(event())]);
-  const log_id = await registerLog(store, log.id);
-  const place = { log_id, log_partition: 0, log_offset: 0, batch_id: 1 };
+  const log_id = await createRecords(store).registerLog(log.id);
+  const place = { log_id, log_partition: 0, log_offset: 0, batch_id: 1, owner: 0 };
   await store.insert('records', COLUMNS, [storedRow(event(), place)]);
   await assert.rejects(processAll(log), { code: 'log_corrupt', message: /log folder/ });
 });
@@ -265,9 +276,9 @@ test('an open batch that the store has is not inserted again', async () => {
   const log = newLog();
   const events = [event(), event(), event()];
   await log.append(events.map(record));
-  const log_id = await registerLog(store, log.id);
+  const log_id = await createRecords(store).registerLog(log.id);
   const rows = events.map((e, log_offset) =>
-    storedRow(e, { log_id, log_partition: 0, log_offset, batch_id: 1 }),
+    storedRow(e, { log_id, log_partition: 0, log_offset, batch_id: 1, owner: 0 }),
   );
   await log.commit(0, 0, JSON.stringify({ from: 0, to: 3, batch_id: 1 }));
   await store.insert('records', COLUMNS, rows);
@@ -279,9 +290,9 @@ test('of an open batch that the store has in part, only the missing rows are ins
   const log = newLog();
   const events = [event(), event(), event()];
   await log.append(events.map(record));
-  const log_id = await registerLog(store, log.id);
+  const log_id = await createRecords(store).registerLog(log.id);
   const [, middle] = events;
-  const place = { log_id, log_partition: 0, log_offset: 1, batch_id: 1 };
+  const place = { log_id, log_partition: 0, log_offset: 1, batch_id: 1, owner: 0 };
   await log.commit(0, 0, JSON.stringify({ from: 0, to: 3, batch_id: 1 }));
   await store.insert('records', COLUMNS, [storedRow(middle ?? event(), place)]);
   await processAll(log);
@@ -362,6 +373,63 @@ test('an event that the store refused may come again, mended, and counts once', 
   await processAll(log, { batchRowsMax: 1 });
   const became = ['0 rejected', '1 stored', '2 duplicate'];
   assert.deepEqual(outcomes(await rowsOf(log)), became);
+});
+
+test('a mended copy in the same batch as the event that the store refused counts', async () => {
+  const log = newLog();
+  const [mended, other] = [event({ item_price: '1' }), event()];
+  const poison = { ...mended, item_price: 'not a number' };
+  await log.append([other, poison, other, mended, mended, other].map(record));
+  await processAll(log);
+  const became = ['stored', 'rejected', 'duplicate', 'stored', 'duplicate', 'duplicate'];
+  assert.deepEqual(
+    outcomes(await rowsOf(log)),
+    became.map((outcome, i) => `${i} ${outcome}`),
+  );
+});
+
+test('of an open batch, a copy of an event that the store refused is decided anew', async () => {
+  const log = newLog();
+  const mended = event({ item_price: '1' });
+  const poison = { ...mended, item_price: 'not a number' };
+  await log.append([poison, mended, mended].map(record));
+  const log_id = await createRecords(store).registerLog(log.id);
+  const place = { log_id, log_partition: 0, log_offset: 0, batch_id: 1, owner: 0 };
+  await log.commit(0, 0, JSON.stringify({ from: 0, to: 3, batch_id: 1 }));
+  await store.insert('records', COLUMNS, [rejectedRow(unprocessable(Buffer.of(), NOW_MS), place)]);
+  await processAll(log);
+  assert.deepEqual(outcomes(await rowsOf(log)), ['0 rejected', '1 stored', '2 duplicate']);
+});
+
+test('a processor whose log is taken over by another ends, and adds nothing', async () => {
+  const log = newLog();
+  await log.append([event(), event()].map(record));
+  const records = createRecords(store);
+  const slow = Promise.withResolvers<void>();
+  // It has taken the log, and another one comes before its first insert.
+  const takenOver: Records = {
+    ...records,
+    async insert(rows) {
+      slow.resolve();
+      await records.takeOver(await records.registerLog(log.id), [0]);
+      await records.insert(rows);
+    },
+  };
+  const working = processAll(log, { records: takenOver });
+  await slow.promise;
+  await assert.rejects(working, { code: 'taken_over' });
+  assert.deepEqual(await rowsOf(log), []);
+  await processAll(log);
+  assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 stored']);
+});
+
+test('two logs that are registered at once get two numbers, and keep them', async () => {
+  const records = createRecords(store);
+  const names = Array.from({ length: 6 }, () => randomUUID());
+  const numbers = await Promise.all(names.map((name) => records.registerLog(name)));
+  assert.equal(new Set(numbers).size, names.length);
+  const again = await Promise.all(names.map((name) => records.registerLog(name)));
+  assert.deepEqual(again, numbers);
 });
 
 test('every field arrives in its column', async () => {

@@ -11,17 +11,15 @@ import type { Clock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Metrics } from '../base/metrics.ts';
-import { decodeRecord, recordKey } from '../event/wire.ts';
 import type { Committed, Log, LogRecord } from '../log/log.ts';
-import type { Store, Value } from '../store/store.ts';
-import { registerLog } from './log-id.ts';
-import { COLUMNS, duplicateRow, type Place, rejectedRow, storedRow, unprocessable } from './row.ts';
+import { type Batch, finishBatch } from './batch.ts';
+import type { Records } from './records.ts';
 import { createWindow, type Window, type WindowLimits } from './window.ts';
-import { type Decoded, findEarlierCopies, loadWindow, openWindow } from './window-store.ts';
+import { loadWindow, openWindow } from './window-store.ts';
 
 export interface ProcessorOptions {
   log: Log;
-  store: Store;
+  records: Records;
   clock: Clock;
   logger: Logger;
   metrics: Metrics;
@@ -39,6 +37,8 @@ export interface Processor {
   storedUntilMs(): number;
   /** Batches stored since the start. */
   batches(): number;
+  /** Runs `work` as the owner of a partition, between two of its batches: nobody else writes then. */
+  between<T>(partition: number, work: (owned: Partition, window: Window) => Promise<T>): Promise<T>;
 }
 
 /** A batch as it stands in the note of the log's committed offset: `offset` is its `from`. */
@@ -58,31 +58,35 @@ const READ_WAIT_MS = 1_000;
 
 export function createProcessor(options: ProcessorOptions): Processor {
   const { log, clock } = options;
+  const turns = Array.from({ length: log.partitions }, createTurns);
   let batches = 0;
   const onBatch = (): void => {
     batches++;
   };
   return {
     batches: () => batches,
+    async between(partition, work) {
+      const turn = turns[partition];
+      check(turn !== undefined, `${partition} is a partition of the log`);
+      const { owned, window } = await turn.opened.promise;
+      return turn.take(() => work(owned, window));
+    },
     async run(signal) {
-      const logId = await untilStoreAnswers(options, signal, () =>
-        registerLog(options.store, log.id),
-      );
-      if (logId === undefined) return;
-      const countRow = options.metrics.counter(
-        'clickstream_processed_total',
-        'Records that reached the store, by what became of them.',
-        ['outcome'],
-      );
+      const numbers = Array.from({ length: log.partitions }, (_, partition) => partition);
+      const place = await untilStoreAnswers(options, signal, async () => {
+        const logId = await options.records.registerLog(log.id);
+        return { logId, owner: await options.records.takeOver(logId, numbers) };
+      });
+      if (place === undefined) return;
       const insertSeconds = options.metrics.histogram(
         'clickstream_insert_seconds',
         'Time of one insert into the store.',
         [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
       );
-      const partitions = Array.from({ length: log.partitions }, (_, partition) =>
-        runPartition({ ...options, partition, logId, signal, countRow, insertSeconds, onBatch }),
+      const shared = { ...options, ...place, signal, insertSeconds, onBatch };
+      await Promise.all(
+        turns.map((turn, partition) => runPartition({ ...shared, partition, turn })),
       );
-      await Promise.all(partitions);
     },
     storedUntilMs() {
       const waiting = log.stats().oldestWaitingMs.filter((ms) => ms !== undefined);
@@ -91,13 +95,35 @@ export function createProcessor(options: ProcessorOptions): Processor {
   };
 }
 
-interface Partition extends ProcessorOptions {
+/** A partition at work. */
+export interface Partition extends ProcessorOptions {
   partition: number;
   logId: number;
+  /** The number that the store knows this writer by. */
+  owner: number;
   signal: AbortSignal;
-  countRow: (by: number, labels: Readonly<Record<string, string>>) => void;
+  turn: Turn;
   insertSeconds: (value: number) => void;
   onBatch: () => void;
+}
+
+/** One after the other on a partition: its batches, and what is done between them. */
+interface Turn {
+  take<T>(work: () => Promise<T>): Promise<T>;
+  opened: PromiseWithResolvers<{ owned: Partition; window: Window }>;
+}
+
+function createTurns(): Turn {
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    opened: Promise.withResolvers(),
+    take(work) {
+      const done = last.then(work);
+      // Whoever asked for it hears of its fault; the next one takes its turn all the same.
+      last = done.catch(() => undefined);
+      return done;
+    },
+  };
 }
 
 async function runPartition(p: Partition): Promise<void> {
@@ -112,6 +138,7 @@ async function runPartition(p: Partition): Promise<void> {
     return openWindow(p, window);
   });
   if (sinceMs === undefined) return;
+  p.turn.opened.resolve({ owned: p, window });
   await Promise.all([
     untilStoreAnswers(p, signal, () => loadWindow(p, window, sinceMs, signal)),
     runBatches(p, window, committed),
@@ -123,26 +150,33 @@ async function runBatches(p: Partition, window: Window, committed: Committed): P
   const last = readIntent(committed.note);
   let offset = committed.offset;
   let batchId = last?.batch_id ?? 0;
+
+  /** False when the signal ended it before the batch was in the store. */
+  async function store(batch: Batch, how: 'look first' | 'insert first'): Promise<boolean> {
+    const { from, to, batch_id } = batch;
+    const note = JSON.stringify({ from, to, batch_id } satisfies Intent);
+    if (how === 'insert first') await log.commit(partition, from, note);
+    if (!(await isInStore(p, window, batch, how))) return false;
+    await log.commit(partition, to, note);
+    offset = to;
+    return true;
+  }
+
   if (last !== undefined && last.to > offset) {
     p.logger.info({ partition, ...last }, 'finishing the batch that was open at the last end');
-    if (!(await finishBatch(p, window, await readRange(p, last), last, 'look first'))) return;
-    await log.commit(partition, last.to, committed.note);
-    offset = last.to;
+    const open = { ...last, records: await readRange(p, last) };
+    if (!(await p.turn.take(() => store(open, 'look first')))) return;
   }
 
   const limits = { recordsMax: p.batchRowsMax, bytesMax: p.batchBytesMax };
   while (!signal.aborted) {
-    const records = await log.read(partition, offset, { ...limits, waitMs: READ_WAIT_MS, signal });
-    const batch = cutAtMonth(records);
-    if (batch.length === 0) continue;
+    const read = await log.read(partition, offset, { ...limits, waitMs: READ_WAIT_MS, signal });
+    const records = cutAtMonth(read);
+    if (records.length === 0) continue;
     const startedMs = clock.elapsed();
     batchId = batchId < BATCH_ID_MAX ? batchId + 1 : 1;
-    const intent = { from: offset, to: offset + batch.length, batch_id: batchId };
-    const note = JSON.stringify(intent);
-    await log.commit(partition, offset, note);
-    if (!(await finishBatch(p, window, batch, intent, 'insert first'))) return;
-    await log.commit(partition, intent.to, note);
-    offset = intent.to;
+    const batch = { from: offset, to: offset + records.length, batch_id: batchId, records };
+    if (!(await p.turn.take(() => store(batch, 'insert first')))) return;
     p.onBatch();
     await clock.sleep(p.batchIntervalMs - (clock.elapsed() - startedMs), signal);
   }
@@ -154,19 +188,35 @@ async function runBatches(p: Partition, window: Window, committed: Committed): P
  * @throws AppError `log_corrupt`.
  */
 async function refuseOlderLog(p: Partition, begunEnd: number): Promise<void> {
-  const [held] = await p.store.select<{ rows: number }>(
-    `SELECT count() AS rows FROM records
-     WHERE log_id = {log_id:UInt32} AND log_partition = {log_partition:UInt16}
-       AND log_offset >= {begun_end:UInt64}`,
-    { log_id: p.logId, log_partition: p.partition, begun_end: begunEnd },
-  );
-  if (held?.rows === 0) return;
+  const rows = await p.records.countFrom(p, begunEnd);
+  if (rows === 0) return;
   throw new AppError(
     'log_corrupt',
-    `The store holds ${held?.rows} records of partition ${p.partition} from ${begunEnd} on that the ` +
+    `The store holds ${rows} records of partition ${p.partition} from ${begunEnd} on that the ` +
       'log folder has not begun to store: the folder is an older copy. Put back the newest one, ' +
       'or move it away to begin a new log.',
   );
+}
+
+/**
+ * Brings the batch into the store, whatever it takes; false when the signal ended it before.
+ * `look first` when an earlier insert of the same range may have happened.
+ */
+async function isInStore(
+  p: Partition,
+  window: Window,
+  batch: Batch,
+  how: 'look first' | 'insert first',
+): Promise<boolean> {
+  let mustLook = how === 'look first';
+  const done = await untilStoreAnswers(p, p.signal, async () => {
+    const looks = mustLook;
+    // Whatever goes wrong from here on may have left some of it in the store.
+    mustLook = true;
+    await finishBatch(p, window, batch, looks);
+    return true;
+  });
+  return done === true;
 }
 
 function readIntent(note: string): Intent | undefined {
@@ -201,175 +251,6 @@ function cutAtMonth(records: LogRecord[]): LogRecord[] {
 function monthOf(timeMs: number): number {
   const date = new Date(timeMs);
   return date.getUTCFullYear() * 12 + date.getUTCMonth();
-}
-
-/** A row with its offset, so that the missing ones of a batch can be picked. */
-interface PlacedRow {
-  offset: number;
-  values: Value[];
-  record: LogRecord;
-  /** Of the event in the window. */
-  key: string;
-}
-
-/**
- * Brings the batch into the store, whatever it takes; false when the signal ended it before.
- * `look first` when an earlier insert of the same range may have happened.
- */
-async function finishBatch(
-  p: Partition,
-  window: Window,
-  records: LogRecord[],
-  intent: Intent,
-  how: 'insert first' | 'look first',
-): Promise<boolean> {
-  const done = await untilStoreAnswers(p, p.signal, async () => {
-    const rows = await toRows(p, window, records, intent.batch_id);
-    return {
-      rows,
-      missing: how === 'look first' ? await missingRows(p, window, intent, rows) : rows,
-    };
-  });
-  if (done === undefined) return false;
-  let missing = done.missing;
-  let mustLook = false;
-  const inserted = await untilStoreAnswers(p, p.signal, async () => {
-    if (mustLook) missing = await missingRows(p, window, intent, done.rows);
-    mustLook = true;
-    if (missing.length > 0) await insertRows(p, window, missing, intent.batch_id);
-    return true;
-  });
-  for (const { values } of inserted ? done.rows : []) p.countRow(1, { outcome: String(values[0]) });
-  return inserted === true;
-}
-
-/** Decides about each record in log order. Repeating it with the same window gives the same rows. */
-async function toRows(
-  p: Partition,
-  window: Window,
-  records: LogRecord[],
-  batchId: number,
-): Promise<PlacedRow[]> {
-  const decoded = records.map(decode);
-  const earlier = await findEarlierCopies(p, window, decoded);
-  return decoded.map(({ record, wire, key }, i) => {
-    const { offset, timeMs } = record;
-    const place = {
-      log_id: p.logId,
-      log_partition: p.partition,
-      log_offset: offset,
-      batch_id: batchId,
-    };
-    const keep = (make: () => Value[]): PlacedRow => ({
-      offset,
-      record,
-      key,
-      values: rowOf(record, place, make),
-    });
-    if ('rejected' in wire) return keep(() => rejectedRow(wire.rejected, place));
-    const copies = earlier[i] ?? [];
-    // None before the batch; perhaps one in it.
-    const added = copies.length > 0 ? undefined : window.find(key, timeMs);
-    if (added !== undefined && added !== 'ask') copies.push(added);
-    // A copy that is not before it is the record itself, read again.
-    const isRepeated = copies.some((copy) => copy.offset < offset);
-    const row = keep(() => (isRepeated ? duplicateRow : storedRow)(wire.event, place));
-    // Only what is stored: a refused event may come again, mended.
-    if (copies.length === 0 && row.values[0] === 'stored') window.add(key, { offset, timeMs });
-    return row;
-  });
-}
-
-/** Rows are made of nothing but the record: whatever goes wrong is its own fault, every time. */
-function rowOf(record: LogRecord, place: Place, make: () => Value[]): Value[] {
-  try {
-    return make();
-  } catch {
-    return rejectedRow(unprocessable(record.bytes, record.timeMs), place);
-  }
-}
-
-function decode(record: LogRecord): Decoded {
-  try {
-    const wire = decodeRecord(record.bytes);
-    if ('rejected' in wire) return { record, wire, key: '' };
-    return { record, wire, key: recordKey(wire.event.project_id, wire.event.event_id) };
-  } catch {
-    // Not the sender's fault and not to be lost: kept as it is, for repair.
-    const rejected = unprocessable(record.bytes, record.timeMs);
-    return { record, wire: { rejected }, key: '' };
-  }
-}
-
-/** What of the range the store does not hold, after every earlier insert is known to be over. */
-async function missingRows(
-  p: Partition,
-  window: Window,
-  intent: Intent,
-  rows: PlacedRow[],
-): Promise<PlacedRow[]> {
-  await p.store.settle();
-  const held = await p.store.select<{ log_offset: number; outcome: string }>(
-    `SELECT log_offset, outcome FROM records
-     WHERE log_id = {log_id:UInt32} AND log_partition = {log_partition:UInt16}
-       AND log_offset >= {from:UInt64} AND log_offset < {to:UInt64}`,
-    { log_id: p.logId, log_partition: p.partition, from: intent.from, to: intent.to },
-  );
-  const outcomes = new Map(held.map((row) => [row.log_offset, row.outcome]));
-  // The store had refused it before: what was decided about it now is not what became of it.
-  for (const { offset, key, values } of rows)
-    if (values[0] === 'stored' && outcomes.get(offset) === 'rejected') window.forget(key);
-  const missing = rows.filter((row) => !outcomes.has(row.offset));
-  p.logger.info(
-    { partition: p.partition, ...intent, held: outcomes.size, missing: missing.length },
-    'looked for the rows of a batch in the store',
-  );
-  return missing;
-}
-
-/**
- * Inserts all rows as one part. A row that the store refuses by itself is found by halving and
- * kept as `unprocessable`; the rest goes in. When the store refuses even that, it is the store.
- */
-async function insertRows(
-  p: Partition,
-  window: Window,
-  rows: PlacedRow[],
-  batchId: number,
-): Promise<void> {
-  const startedMs = p.clock.elapsed();
-  try {
-    await p.store.insert(
-      'records',
-      COLUMNS,
-      rows.map((row) => row.values),
-    );
-    p.insertSeconds((p.clock.elapsed() - startedMs) / 1000);
-  } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'store_refused') throw error;
-    const [first, ...rest] = rows;
-    if (first === undefined) throw error;
-    if (rest.length > 0) {
-      const middle = Math.ceil(rows.length / 2);
-      await insertRows(p, window, rows.slice(0, middle), batchId);
-      await insertRows(p, window, rows.slice(middle), batchId);
-      return;
-    }
-    const place = {
-      log_id: p.logId,
-      log_partition: p.partition,
-      log_offset: first.offset,
-      batch_id: batchId,
-    };
-    const projectId = String(first.values[COLUMNS.indexOf('project_id')]);
-    const kept = rejectedRow(
-      unprocessable(first.record.bytes, first.record.timeMs, projectId),
-      place,
-    );
-    await p.store.insert('records', COLUMNS, [kept]);
-    window.forget(first.key);
-    p.logger.warn({ ...place, err: error }, 'the store refused a record; kept as unprocessable');
-  }
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import type { Event } from '../event/event.ts';
 import { PAYLOAD_BYTES_MAX, type Rejected } from '../event/rejection.ts';
+import { readProjectId } from '../event/wire.ts';
 import type { Value } from '../store/store.ts';
 
 /** Where a record lies for ever, and the batch that brought it into the store. */
@@ -12,6 +13,8 @@ export interface Place {
   log_partition: number;
   log_offset: number;
   batch_id: number;
+  /** The writer of the partition; a row of an earlier one is refused by the store. */
+  owner: number;
 }
 
 export const COLUMNS = [
@@ -67,6 +70,7 @@ export const COLUMNS = [
   'log_partition',
   'log_offset',
   'batch_id',
+  'owner',
   'reason',
   'field',
   'payload',
@@ -157,10 +161,10 @@ export function rejectedRow(r: Rejected, place: Place): Value[] {
 }
 
 /** What is kept of a record that cannot be decoded, or that the store refuses by itself. */
-export function unprocessable(bytes: Uint8Array, timeMs: number, projectId = ''): Rejected {
+export function unprocessable(bytes: Uint8Array, timeMs: number): Rejected {
   const payload = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return {
-    project_id: projectId,
+    project_id: readProjectId(bytes),
     event_id: '',
     reason: 'unprocessable',
     field: '',
@@ -181,7 +185,7 @@ function itemTuple(item: NonNullable<Event['items']>[number]): Value {
 }
 
 function placeValues(place: Place): Value[] {
-  return [place.log_id, place.log_partition, place.log_offset, place.batch_id];
+  return [place.log_id, place.log_partition, place.log_offset, place.batch_id, place.owner];
 }
 
 const EMPTY: Readonly<Record<string, Value>> = { sequence: 0, items: [] };

@@ -6,29 +6,17 @@
 import type { Clock } from '../base/clock.ts';
 import { recordKey, type WireRecord } from '../event/wire.ts';
 import type { Log, LogRecord } from '../log/log.ts';
-import type { Store } from '../store/store.ts';
+import type { Records, StoredCopy } from './records.ts';
 import type { FirstCopy, Window, WindowLimits } from './window.ts';
 
 interface Share {
-  store: Store;
+  records: Records;
   clock: Clock;
   log: Pick<Log, 'partitions' | 'stats'>;
   logId: number;
   partition: number;
   window: WindowLimits;
 }
-
-interface CopyRow {
-  project_id: string;
-  event_id: string;
-  log_id: number;
-  log_partition: number;
-  log_offset: number;
-  received_ms: number;
-}
-
-const COPY = `project_id, event_id, log_id, log_partition, log_offset,
-  toUnixTimestamp64Milli(received_at) AS received_ms`;
 
 /** Ids read at once while the window is loaded; bounds the answer and how long it holds up others. */
 const PAGE_IDS = 20_000;
@@ -41,10 +29,7 @@ const SLICES = 100_000;
  * what lies before is asked for, so a wrong guess costs time and nothing else.
  */
 export async function openWindow(share: Share, window: Window): Promise<number> {
-  const [newest] = await share.store.select<{ ms: number }>(
-    'SELECT toUnixTimestamp64Milli(max(received_at)) AS ms FROM records',
-  );
-  const newestMs = newest?.ms ?? 0;
+  const newestMs = await share.records.newestMs();
   window.loadedSince(newestMs);
   const nowMs = share.clock.now();
   const nextMs = share.log.stats().oldestWaitingMs[share.partition] ?? nowMs;
@@ -62,13 +47,8 @@ export async function loadWindow(
   signal: AbortSignal,
 ): Promise<void> {
   const sliceMs = Math.ceil(share.window.windowMs / SLICES);
-  const slices = await share.store.select<{ slice: number; ids: number }>(
-    `SELECT intDiv(toUnixTimestamp64Milli(received_at), {slice_ms:Int64}) AS slice, count() AS ids
-     FROM records
-     WHERE outcome = 'stored' AND received_at >= fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC')
-     GROUP BY slice ORDER BY slice DESC`,
-    { slice_ms: sliceMs, since_ms: sinceMs },
-  );
+  const slices = await share.records.countBySlice(sinceMs, sliceMs);
+  const ofPartition = { partition: share.partition, partitions: share.log.partitions };
   while (slices.length > 0 && !signal.aborted) {
     const page = [slices.shift()];
     for (let ids = page[0]?.ids ?? 0; slices.length > 0; ) {
@@ -77,20 +57,8 @@ export async function loadWindow(
       page.push(slices.shift());
     }
     const fromMs = (page.at(-1)?.slice ?? 0) * sliceMs;
-    const rows = await share.store.select<Pick<CopyRow, 'project_id' | 'event_id' | 'received_ms'>>(
-      `SELECT project_id, event_id, toUnixTimestamp64Milli(received_at) AS received_ms
-       FROM records
-       WHERE outcome = 'stored'
-         AND received_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
-         AND received_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
-         AND CRC32(concat(project_id, '\\0', event_id)) % {partitions:UInt32} = {partition:UInt32}`,
-      {
-        from_ms: fromMs,
-        to_ms: ((page[0]?.slice ?? 0) + 1) * sliceMs,
-        partitions: share.log.partitions,
-        partition: share.partition,
-      },
-    );
+    const toMs = ((page[0]?.slice ?? 0) + 1) * sliceMs;
+    const rows = await share.records.storedIds({ fromMs, toMs }, ofPartition);
     for (const { project_id, event_id, received_ms } of rows)
       if (!window.load(recordKey(project_id, event_id), received_ms)) return;
     window.loadedSince(fromMs);
@@ -136,17 +104,10 @@ async function askCopies(
   share: Share,
   unsure: readonly Decoded[],
 ): Promise<Map<string, FirstCopy[]>> {
-  const sinceMs = unsure.reduce((ms, { record }) => Math.min(ms, record.timeMs), Infinity);
-  const since_ms = sinceMs - share.window.windowMs;
+  const oldestMs = unsure.reduce((ms, { record }) => Math.min(ms, record.timeMs), Infinity);
   const copies = new Map<string, FirstCopy[]>();
   for (const { project, ids } of questionsOf(unsure)) {
-    const rows = await share.store.select<CopyRow>(
-      `SELECT ${COPY} FROM records
-       WHERE outcome = 'stored' AND received_at > fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC')
-         AND project_id = {project:String} AND event_id IN {ids:Array(String)}
-       ORDER BY received_ms, log_id, log_partition, log_offset`,
-      { since_ms, project, ids: [...ids] },
-    );
+    const rows = await share.records.copies(project, [...ids], oldestMs - share.window.windowMs);
     for (const row of rows) {
       const key = recordKey(row.project_id, row.event_id);
       const known = copies.get(key);
@@ -178,7 +139,7 @@ function questionsOf(unsure: readonly Decoded[]): { project: string; ids: Set<st
   return full;
 }
 
-function copyOf(share: Share, row: CopyRow): FirstCopy {
+function copyOf(share: Share, row: StoredCopy): FirstCopy {
   const ours = row.log_id === share.logId && row.log_partition === share.partition;
   return { offset: ours ? row.log_offset : -1, timeMs: row.received_ms };
 }

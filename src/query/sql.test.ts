@@ -65,7 +65,7 @@ let offset = 0;
 
 async function insert(events: Event[]): Promise<void> {
   const rows = events.map((event) =>
-    storedRow(event, { log_id: 1, log_partition: 0, log_offset: offset++, batch_id: 1 }),
+    storedRow(event, { log_id: 1, log_partition: 0, log_offset: offset++, batch_id: 1, owner: 0 }),
   );
   await store.insert('records', COLUMNS, rows);
 }

@@ -39,6 +39,9 @@ const INSERT_SETTINGS = Object.entries({
   .join(', ');
 
 /** Errors of ClickHouse after which nothing of the INSERT is in the table: it refused the data. */
+/** The constraint `fence` of the table `records`. */
+const VIOLATED_CONSTRAINT = 469;
+
 const REFUSALS = new Set([
   6, 16, 26, 27, 33, 36, 38, 41, 47, 53, 60, 62, 69, 70, 72, 73, 117, 131, 164, 252, 349, 407, 497,
   516,
@@ -160,6 +163,13 @@ async function drain(stream: Readable): Promise<void> {
 
 function sortInsertError(error: unknown): AppError {
   if (error instanceof ClickHouseError) {
+    if (Number(error.code) === VIOLATED_CONSTRAINT) {
+      return new AppError(
+        'taken_over',
+        'Another processor writes this partition now; this one must not write any more.',
+        { cause: error },
+      );
+    }
     const refused = REFUSALS.has(Number(error.code));
     return new AppError(refused ? 'store_refused' : 'store_ambiguous', message(error), {
       cause: error,

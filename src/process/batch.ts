@@ -1,0 +1,167 @@
+/**
+ * One batch: what becomes of each record, in log order, and the INSERT that says so.
+ *
+ * The rows are decided again before each try, with what the store holds of the range by then. That
+ * gives the same rows, but for one case: an event that the store itself refuses. It is kept as
+ * rejected, its id leaves the window, and a copy of it later in the batch is no duplicate any more.
+ */
+import { AppError } from '../base/errors.ts';
+import { decodeRecord, recordKey } from '../event/wire.ts';
+import type { LogRecord } from '../log/log.ts';
+import type { Value } from '../store/store.ts';
+import type { Partition } from './process.ts';
+import type { Held } from './records.ts';
+import { duplicateRow, type Place, rejectedRow, storedRow, unprocessable } from './row.ts';
+import type { Window } from './window.ts';
+import { type Decoded, findEarlierCopies } from './window-store.ts';
+
+/** The records from offset `from` to before `to`, none missing. */
+export interface Batch {
+  from: number;
+  to: number;
+  batch_id: number;
+  records: LogRecord[];
+}
+
+/** A row with its offset, so that the missing ones of a batch can be picked. */
+interface PlacedRow {
+  offset: number;
+  values: Value[];
+  record: LogRecord;
+  /** Of the event in the window; empty for a refused one. */
+  key: string;
+}
+
+type Outcomes = ReadonlyMap<number, Held['outcome']>;
+
+/**
+ * Inserts what the store does not hold of the batch. `looks` when there was an earlier try.
+ * @throws AppError `store_…` when it is not known to be in the store: try again, and look.
+ */
+export async function finishBatch(
+  p: Partition,
+  window: Window,
+  batch: Batch,
+  looks: boolean,
+): Promise<void> {
+  for (let mustLook = looks; ; mustLook = true) {
+    const held = mustLook ? await lookFor(p, batch) : new Map<number, Held['outcome']>();
+    const rows = await toRows(p, window, batch, held);
+    const missing = rows.filter(({ offset }) => !held.has(offset));
+    if (missing.length === 0) return;
+    if ((await insertRows(p, window, batch.batch_id, missing)) === 'all are in') return;
+  }
+}
+
+/** What the store holds of the range, after every earlier insert is known to be over. */
+async function lookFor(p: Partition, { from, to, batch_id }: Batch): Promise<Outcomes> {
+  await p.records.settle();
+  const held = await p.records.held(p, from, to);
+  const outcomes = new Map(held.map((row) => [row.log_offset, row.outcome]));
+  p.logger.info(
+    { partition: p.partition, from, to, batch_id, held: outcomes.size },
+    'looked for the rows of a batch in the store',
+  );
+  return outcomes;
+}
+
+/** Decides about each record in log order. */
+async function toRows(
+  p: Partition,
+  window: Window,
+  { records, batch_id }: Batch,
+  held: Outcomes,
+): Promise<PlacedRow[]> {
+  const decoded = records.map(decode);
+  for (const { key, record } of decoded) {
+    if (held.get(record.offset) !== 'rejected') continue;
+    // Its id was taken for stored before the store refused it.
+    const copy = window.find(key, record.timeMs);
+    if (copy !== undefined && copy !== 'ask' && copy.offset === record.offset) window.forget(key);
+  }
+  const earlier = await findEarlierCopies(p, window, decoded);
+  return decoded.map(({ record, wire, key }, i) => {
+    const { offset, timeMs } = record;
+    const { logId: log_id, partition: log_partition, owner } = p;
+    const place: Place = { log_id, log_partition, log_offset: offset, batch_id, owner };
+    const keep = (make: () => Value[]): PlacedRow => ({
+      offset,
+      record,
+      key,
+      values: rowOf(record, place, make),
+    });
+    if ('rejected' in wire) return keep(() => rejectedRow(wire.rejected, place));
+    const copies = earlier[i] ?? [];
+    // None before the batch; perhaps one in it.
+    const added = copies.length > 0 ? undefined : window.find(key, timeMs);
+    if (added !== undefined && added !== 'ask') copies.push(added);
+    // A copy that is not before it is the record itself, read again.
+    const isRepeated = copies.some((copy) => copy.offset < offset);
+    const row = keep(() => (isRepeated ? duplicateRow : storedRow)(wire.event, place));
+    // Only what is stored: a refused event may come again, mended.
+    const isStored = row.values[0] === 'stored' && held.get(offset) !== 'rejected';
+    if (isStored && copies.length === 0) window.add(key, { offset, timeMs });
+    return row;
+  });
+}
+
+/** Rows are made of nothing but the record: whatever goes wrong is its own fault, every time. */
+function rowOf(record: LogRecord, place: Place, make: () => Value[]): Value[] {
+  try {
+    return make();
+  } catch {
+    return rejectedRow(unprocessable(record.bytes, record.timeMs), place);
+  }
+}
+
+function decode(record: LogRecord): Decoded {
+  try {
+    const wire = decodeRecord(record.bytes);
+    if ('rejected' in wire) return { record, wire, key: '' };
+    return { record, wire, key: recordKey(wire.event.project_id, wire.event.event_id) };
+  } catch {
+    // Not the sender's fault and not to be lost: kept as it is, for repair.
+    const rejected = unprocessable(record.bytes, record.timeMs);
+    return { record, wire: { rejected }, key: '' };
+  }
+}
+
+/**
+ * Inserts all rows as one part. A row that the store refuses by itself is found by halving, in the
+ * order of the log, and kept as `unprocessable`. If a copy of it comes later in the batch, that one
+ * has to be decided again. When the store refuses even the kept row, it is the store.
+ */
+async function insertRows(
+  p: Partition,
+  window: Window,
+  batchId: number,
+  all: readonly PlacedRow[],
+): Promise<'all are in' | 'decide again'> {
+  const { logId: log_id, partition: log_partition, owner, clock } = p;
+
+  async function insertPart(rows: readonly PlacedRow[]): Promise<'all are in' | 'decide again'> {
+    try {
+      const startedMs = clock.elapsed();
+      await p.records.insert(rows.map((row) => row.values));
+      p.insertSeconds((clock.elapsed() - startedMs) / 1000);
+      return 'all are in';
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'store_refused') throw error;
+      const [only] = rows;
+      if (only === undefined || rows.length > 1) {
+        const middle = Math.ceil(rows.length / 2);
+        const before = await insertPart(rows.slice(0, middle));
+        return before === 'decide again' ? before : insertPart(rows.slice(middle));
+      }
+      const { record, offset, key } = only;
+      const place = { log_id, log_partition, log_offset: offset, batch_id: batchId, owner };
+      await p.records.insert([rejectedRow(unprocessable(record.bytes, record.timeMs), place)]);
+      if (key !== '') window.forget(key);
+      p.logger.warn({ ...place, err: error }, 'the store refused a record; kept as unprocessable');
+      const isCopied = all.some((row) => row.offset > offset && row.key === key && key !== '');
+      return isCopied ? 'decide again' : 'all are in';
+    }
+  }
+
+  return insertPart(all);
+}

@@ -1,0 +1,166 @@
+/**
+ * What the processor asks of the store, as functions: all SQL of this stage that works on the table
+ * `records` in the path of events. The simulation of the protocol has its own implementation, and
+ * records.contract.ts runs against both.
+ */
+import { randomInt } from 'node:crypto';
+import type { Store, Value } from '../store/store.ts';
+import { COLUMNS } from './row.ts';
+
+/** Partitions of a log, by the small number that the store has given to the log. */
+interface LogPartition {
+  logId: number;
+  partition: number;
+}
+
+/** A row of a place, and what became of its record. */
+export interface Held {
+  log_offset: number;
+  outcome: 'stored' | 'duplicate' | 'rejected';
+}
+
+/** A stored event, with all that the window wants to know of it. */
+export interface StoredCopy {
+  project_id: string;
+  event_id: string;
+  log_id: number;
+  log_partition: number;
+  log_offset: number;
+  received_ms: number;
+}
+
+export interface Records {
+  /**
+   * The number of the log with this id, given now if it has none. Offsets are only compared within
+   * one number, so a new folder, or another topic, cannot be taken for this one.
+   */
+  registerLog(log: string): Promise<number>;
+
+  /**
+   * Makes the caller the only writer of these partitions and answers its number, which every row
+   * must carry (`owner`). When it resolves, inserts of an earlier owner have ended, and later ones
+   * are refused by the store with `taken_over`.
+   */
+  takeOver(logId: number, partitions: readonly number[]): Promise<number>;
+
+  /**
+   * Inserts rows in the order of `COLUMNS` as one part: all appear, or none.
+   * @throws AppError `store_…` as Store.insert, or `taken_over`.
+   */
+  insert(rows: readonly Value[][]): Promise<void>;
+
+  /** Resolves when no earlier `insert` can still be running. */
+  settle(): Promise<void>;
+
+  /** The rows of the offsets from `from` to before `to`. */
+  held(at: LogPartition, from: number, to: number): Promise<Held[]>;
+
+  /** How many rows there are from this offset on. */
+  countFrom(at: LogPartition, from: number): Promise<number>;
+
+  /** The newest time of all rows; 0 when there are none. */
+  newestMs(): Promise<number>;
+
+  /** How many events are stored since a time, by slices of `sliceMs`, the newest slice first. */
+  countBySlice(sinceMs: number, sliceMs: number): Promise<{ slice: number; ids: number }[]>;
+
+  /** The stored ids of a range of time that belong to one of so many partitions. */
+  storedIds(
+    range: { fromMs: number; toMs: number },
+    share: { partition: number; partitions: number },
+  ): Promise<Pick<StoredCopy, 'project_id' | 'event_id' | 'received_ms'>[]>;
+
+  /** The stored copies of these ids after a time, oldest first. */
+  copies(project: string, ids: readonly string[], afterMs: number): Promise<StoredCopy[]>;
+}
+
+/** Owners are told apart, not ordered: 2^48 of them are enough never to meet. */
+const OWNER_MAX = 2 ** 48 - 1;
+const PARTITIONS_MAX = 65_536;
+
+export function createRecords(store: Store): Records {
+  return {
+    async registerLog(log) {
+      // The oldest row of a number has it. Who finds that another was faster takes the next one.
+      const owned = async () => {
+        const rows = await store.select<{ log_id: number; log: string }>(
+          'SELECT log_id, log FROM logs ORDER BY log_id, created_at, log LIMIT 1 BY log_id',
+        );
+        return { next: (rows.at(-1)?.log_id ?? 0) + 1, mine: rows.find((row) => row.log === log) };
+      };
+      for (;;) {
+        const { next, mine } = await owned();
+        if (mine !== undefined) return mine.log_id;
+        await store.insert('logs', ['log_id', 'log'], [[next, log]]);
+      }
+    },
+
+    async takeOver(logId, partitions) {
+      const owner = randomInt(1, OWNER_MAX);
+      const rows = partitions.map((partition) => [logId * PARTITIONS_MAX + partition, owner]);
+      await store.insert('owners', ['log_key', 'owner'], rows);
+      await store.settle();
+      return owner;
+    },
+
+    insert: (rows) => store.insert('records', COLUMNS, rows),
+
+    settle: () => store.settle(),
+
+    held: (at, from, to) =>
+      store.select<Held>(
+        `SELECT log_offset, outcome FROM records
+         WHERE log_id = {log_id:UInt32} AND log_partition = {log_partition:UInt16}
+           AND log_offset >= {from:UInt64} AND log_offset < {to:UInt64}`,
+        { log_id: at.logId, log_partition: at.partition, from, to },
+      ),
+
+    async countFrom(at, from) {
+      const [counted] = await store.select<{ rows: number }>(
+        `SELECT count() AS rows FROM records
+         WHERE log_id = {log_id:UInt32} AND log_partition = {log_partition:UInt16}
+           AND log_offset >= {from:UInt64}`,
+        { log_id: at.logId, log_partition: at.partition, from },
+      );
+      return counted?.rows ?? 0;
+    },
+
+    async newestMs() {
+      const [newest] = await store.select<{ ms: number }>(
+        'SELECT toUnixTimestamp64Milli(max(received_at)) AS ms FROM records',
+      );
+      return newest?.ms ?? 0;
+    },
+
+    countBySlice: (sinceMs, sliceMs) =>
+      store.select(
+        `SELECT intDiv(toUnixTimestamp64Milli(received_at), {slice_ms:Int64}) AS slice, count() AS ids
+         FROM records
+         WHERE outcome = 'stored' AND received_at >= fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC')
+         GROUP BY slice ORDER BY slice DESC`,
+        { slice_ms: sliceMs, since_ms: sinceMs },
+      ),
+
+    storedIds: ({ fromMs, toMs }, { partition, partitions }) =>
+      store.select(
+        `SELECT project_id, event_id, toUnixTimestamp64Milli(received_at) AS received_ms
+         FROM records
+         WHERE outcome = 'stored'
+           AND received_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
+           AND received_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
+           AND CRC32(concat(project_id, '\\0', event_id)) % {partitions:UInt32} = {partition:UInt32}`,
+        { from_ms: fromMs, to_ms: toMs, partitions, partition },
+      ),
+
+    copies: (project, ids, afterMs) =>
+      store.select(
+        `SELECT project_id, event_id, log_id, log_partition, log_offset,
+           toUnixTimestamp64Milli(received_at) AS received_ms
+         FROM records
+         WHERE outcome = 'stored' AND received_at > fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC')
+           AND project_id = {project:String} AND event_id IN {ids:Array(String)}
+         ORDER BY received_ms, log_id, log_partition, log_offset`,
+        { after_ms: afterMs, project, ids: [...ids] },
+      ),
+  };
+}
