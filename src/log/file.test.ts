@@ -312,6 +312,24 @@ async function afterRetention(
   return first;
 }
 
+test('begins where a time lies at the segment that was begun before it', async () => {
+  const clock = createHandClock();
+  const folder = await createTestFolder({ clock, segmentBytes: 8 * KB });
+  const log = await folder.open();
+  const hours: number[] = [];
+  for (let hour = 0; hour < 6; hour += 1) {
+    hours.push(clock.now());
+    const bytes = Buffer.alloc(5 * KB);
+    await log.append([{ key: 'x', bytes, timeMs: clock.now() }]);
+    clock.advance(HOUR_MS);
+  }
+  for (const [hour, atMs] of hours.entries()) {
+    assert.equal(await log.offsetSince(0, atMs), hour);
+    assert.equal(await log.offsetSince(0, atMs - 1), Math.max(0, hour - 1));
+  }
+  await folder.remove();
+});
+
 test('deletes whole segments that are committed and old', async () => {
   const keep = { keepMs: 24 * HOUR_MS };
   const firstAfter = (hours: number, committed: number) =>

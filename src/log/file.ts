@@ -230,6 +230,11 @@ class FileLog implements Log {
     return this.#partition(number).committed;
   }
 
+  async offsetSince(number: number, sinceMs: number): ReturnType<Log['offsetSince']> {
+    this.#refuseUnlessOpen();
+    return this.#partition(number).offsetSince(sinceMs);
+  }
+
   stats(): LogStats {
     return {
       ends: this.#partitions.map(({ end }) => end),

@@ -209,6 +209,23 @@ export function logContract(
         assert.deepEqual(stats(), [5, 3, 40]);
       }));
 
+    test('finds where what came since a time begins, or its first record', () =>
+      withLog({ partitions: 1 }, async (log) => {
+        assert.equal(await log.offsetSince(0, 0), 0);
+        const at = (timeMs: number) => ({ key: 'x', bytes: Buffer.from('x'), timeMs });
+        await log.append([at(1_000), at(2_000), at(3_000)]);
+        for (const sinceMs of [-Infinity, 0, 1_500, 2_000, 9_000]) {
+          const offset = await log.offsetSince(0, sinceMs);
+          const records = await log.read(0, 0, ALL);
+          const skipped = records.filter((record) => record.offset < offset);
+          assert.deepEqual(
+            skipped.filter(({ timeMs }) => timeMs > sinceMs),
+            [],
+          );
+        }
+        assert.equal(await log.offsetSince(0, -Infinity), 0);
+      }));
+
     test('refuses everything once it is closed, and ends the waits', () =>
       withLog({ partitions: 1 }, async (log) => {
         const appending = log.append([record('a')]);

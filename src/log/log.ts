@@ -1,7 +1,7 @@
 /**
  * The durable line between collecting and processing: ordered partitions of records.
  * Three verbs move records (append, read, commit), `close` ends it; `committed` reads back what
- * `commit` wrote. The log knows nothing of analytics: a record is a key, bytes and a time.
+ * `commit` wrote, `offsetSince` finds where a time lies. The log knows nothing of analytics: a record is a key, bytes and a time.
  *
  * Every implementation passes log.contract.ts. One record is never seen under two offsets, an
  * offset is never given twice, and within a partition offsets start at 0 and have no gaps.
@@ -86,6 +86,13 @@ export interface Log {
 
   /** What the last `commit` of this partition wrote; `{offset: 0, note: ''}` before the first. */
   committed(partition: number): Promise<Committed>;
+
+  /**
+   * An offset before which no record was appended after `sinceMs` (by the clock of the appender, as
+   * long as it does not jump back): where to begin reading what came since. Never before the first
+   * record that is kept, so that `-Infinity` asks for that one.
+   */
+  offsetSince(partition: number, sinceMs: number): Promise<number>;
 
   stats(): LogStats;
 

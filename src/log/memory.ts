@@ -119,6 +119,12 @@ export function createMemoryLog(options: MemoryLogOptions): Log {
       refuseIfClosed();
       return partitionAt(number).committed;
     },
+    async offsetSince(number, sinceMs) {
+      refuseIfClosed();
+      const { first, records } = partitionAt(number);
+      const before = records.findIndex(({ timeMs }) => timeMs > sinceMs);
+      return first + (before === -1 ? records.length : before);
+    },
     stats: () => ({
       ends: partitions.map(endOf),
       committed: partitions.map(({ committed }) => committed.offset),

@@ -108,6 +108,12 @@ export class Partition {
     return this.#segments[0]?.base ?? 0;
   }
 
+  /** The base of the last segment that was begun before this time. */
+  offsetSince(sinceMs: number): number {
+    const begun = this.#segments.filter(({ durableBytes }) => durableBytes > 0);
+    return begun.findLast(({ createdMs }) => createdMs <= sinceMs)?.base ?? this.first;
+  }
+
   get committed(): Committed {
     return { offset: this.#commits.state.offset, note: this.#commits.state.note };
   }
