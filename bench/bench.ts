@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureAcks } from './acks.ts';
 import { measureCollect } from './collect.ts';
+import { measureExactlyOnce } from './exactly-once.ts';
 import { measureFreshness, measureStart } from './freshness.ts';
 import { measureLog } from './log.ts';
 import { type Report, toMarkdown } from './report.ts';
@@ -22,6 +23,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Report | Report[]>>> = {
   log: measureLog,
   acks: measureAcks,
   throughput: measureThroughput,
+  exactly_once: measureExactlyOnce,
   freshness: measureFreshness,
   start: measureStart,
   storage: measureStorage,

@@ -16,6 +16,8 @@ export interface SystemProcess {
   readonly engineUrl: string;
   readonly data: string;
   readonly child: ChildProcess;
+  /** Resolves when `/ready` says 200; rejects with its output when it ends before. */
+  ready(): Promise<void>;
   /** Everything it wrote to standard output and error. */
   output(): string;
   /** Process ids of it and its children. */
@@ -52,16 +54,34 @@ export async function startSystem(
   environment: Readonly<Record<string, string>> = {},
   parameters: readonly string[] = [],
 ): Promise<SystemProcess> {
-  const port = environment.CLICKSTREAM_PORT ?? String(await freePort());
-  const enginePort = environment.CLICKSTREAM_ENGINE_PORT ?? String(await freePort());
+  const system = spawnSystem(
+    data,
+    {
+      CLICKSTREAM_PORT: String(await freePort()),
+      CLICKSTREAM_ENGINE_PORT: String(await freePort()),
+      ...environment,
+    },
+    parameters,
+  );
+  await system.ready();
+  return system;
+}
+
+/** Starts it and waits for nothing. */
+export function spawnSystem(
+  data: string,
+  environment: Readonly<Record<string, string>> & {
+    CLICKSTREAM_PORT: string;
+    CLICKSTREAM_ENGINE_PORT: string;
+  },
+  parameters: readonly string[] = [],
+): SystemProcess {
   const child = spawn(process.execPath, [MAIN, ...parameters], {
     env: {
       PATH: process.env.PATH,
       CLICKSTREAM_LOG_LEVEL: 'info',
       CLICKSTREAM_DATA: data,
       ...environment,
-      CLICKSTREAM_PORT: port,
-      CLICKSTREAM_ENGINE_PORT: enginePort,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -69,19 +89,21 @@ export async function startSystem(
   child.stdout.on('data', (chunk) => (output += chunk));
   child.stderr.on('data', (chunk) => (output += chunk));
   const exited = once(child, 'exit') as Promise<[number | null]>;
-  const url = `http://127.0.0.1:${port}`;
-  while (!(await isReady(url))) {
-    const ended = await Promise.race([exited, new Promise<void>((r) => setTimeout(r, 20))]);
-    if (ended !== undefined) throw new Error(`it ended with ${String(ended[0])}:\n${output}`);
-  }
+  const url = `http://127.0.0.1:${environment.CLICKSTREAM_PORT}`;
   const pids = async () => [child.pid ?? 0, ...(await childrenOf(child.pid ?? 0))];
   return {
     url,
-    engineUrl: `http://127.0.0.1:${enginePort}`,
+    engineUrl: `http://127.0.0.1:${environment.CLICKSTREAM_ENGINE_PORT}`,
     data,
     child,
     output: () => output,
     pids,
+    async ready() {
+      while (!(await isReady(url))) {
+        const ended = await Promise.race([exited, new Promise<void>((r) => setTimeout(r, 20))]);
+        if (ended !== undefined) throw new Error(`it ended with ${String(ended[0])}:\n${output}`);
+      }
+    },
     async residentBytes() {
       const sizes = await Promise.all((await pids()).map(residentBytesOf));
       return sizes.reduce((sum, size) => sum + size, 0);

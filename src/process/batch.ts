@@ -25,11 +25,9 @@ export interface Batch {
 
 /** A row with its offset, so that the missing ones of a batch can be picked. */
 interface PlacedRow {
-  offset: number;
-  values: Value[];
   record: LogRecord;
-  /** Of the event in the window; empty for a refused one. */
-  key: string;
+  /** As JSON: twenty thousand rows as arrays of values keep the garbage collector busy. */
+  text: string;
 }
 
 type Outcomes = ReadonlyMap<number, Held['outcome']>;
@@ -47,7 +45,7 @@ export async function finishBatch(
   for (let mustLook = looks; ; mustLook = true) {
     const held = mustLook ? await lookFor(p, batch) : new Map<number, Held['outcome']>();
     const rows = await toRows(p, window, batch, held);
-    const missing = rows.filter(({ offset }) => !held.has(offset));
+    const missing = rows.filter(({ record }) => !held.has(record.offset));
     if (missing.length === 0) return;
     if ((await insertRows(p, window, batch.batch_id, missing)) === 'all are in') return;
   }
@@ -65,6 +63,9 @@ async function lookFor(p: Partition, { from, to, batch_id }: Batch): Promise<Out
   return outcomes;
 }
 
+/** Records that are decoded at once: what a record leaves behind must not grow old. */
+const CHUNK = 500;
+
 /** Decides about each record in log order. */
 async function toRows(
   p: Partition,
@@ -72,37 +73,42 @@ async function toRows(
   { records, batch_id }: Batch,
   held: Outcomes,
 ): Promise<PlacedRow[]> {
-  const decoded = records.map(decode);
-  for (const { key, record } of decoded) {
-    if (held.get(record.offset) !== 'rejected') continue;
-    // Its id was taken for stored before the store refused it.
-    const copy = window.find(key, record.timeMs);
-    if (copy !== undefined && copy !== 'ask' && copy.offset === record.offset) window.forget(key);
+  const { logId: log_id, partition: log_partition, owner } = p;
+  const rows: PlacedRow[] = [];
+  for (let at = 0; at < records.length; at += CHUNK) {
+    const decoded = records.slice(at, at + CHUNK).map(decode);
+    for (const each of decoded) forgetRefused(window, each, held);
+    const earlier = await findEarlierCopies(p, window, decoded);
+    const repeats = new Set(decoded.map(({ key }) => key)).size < decoded.length;
+    for (const [i, { record, wire, key }] of decoded.entries()) {
+      const { offset, timeMs } = record;
+      const place: Place = { log_id, log_partition, log_offset: offset, batch_id, owner };
+      if ('rejected' in wire) {
+        rows.push({ record, text: JSON.stringify(rejectedRow(wire.rejected, place)) });
+        continue;
+      }
+      const copies = earlier[i] ?? [];
+      // None before these records; perhaps one among them.
+      const added = repeats && copies.length === 0 ? window.find(key, timeMs) : undefined;
+      if (added !== undefined && added !== 'ask') copies.push(added);
+      // A copy that is not before it is the record itself, read again.
+      const isRepeated = copies.some((copy) => copy.offset < offset);
+      const make = isRepeated ? duplicateRow : storedRow;
+      const values = rowOf(record, place, () => make(wire.event, place));
+      // Only what is stored: a refused event may come again, mended.
+      const isStored = values[0] === 'stored' && held.get(offset) !== 'rejected';
+      if (isStored && copies.length === 0) window.add(key, { offset, timeMs });
+      rows.push({ record, text: JSON.stringify(values) });
+    }
   }
-  const earlier = await findEarlierCopies(p, window, decoded);
-  return decoded.map(({ record, wire, key }, i) => {
-    const { offset, timeMs } = record;
-    const { logId: log_id, partition: log_partition, owner } = p;
-    const place: Place = { log_id, log_partition, log_offset: offset, batch_id, owner };
-    const keep = (make: () => Value[]): PlacedRow => ({
-      offset,
-      record,
-      key,
-      values: rowOf(record, place, make),
-    });
-    if ('rejected' in wire) return keep(() => rejectedRow(wire.rejected, place));
-    const copies = earlier[i] ?? [];
-    // None before the batch; perhaps one in it.
-    const added = copies.length > 0 ? undefined : window.find(key, timeMs);
-    if (added !== undefined && added !== 'ask') copies.push(added);
-    // A copy that is not before it is the record itself, read again.
-    const isRepeated = copies.some((copy) => copy.offset < offset);
-    const row = keep(() => (isRepeated ? duplicateRow : storedRow)(wire.event, place));
-    // Only what is stored: a refused event may come again, mended.
-    const isStored = row.values[0] === 'stored' && held.get(offset) !== 'rejected';
-    if (isStored && copies.length === 0) window.add(key, { offset, timeMs });
-    return row;
-  });
+  return rows;
+}
+
+/** An id that was taken for stored before the store refused its event. */
+function forgetRefused(window: Window, { record, key }: Decoded, held: Outcomes): void {
+  if (held.get(record.offset) !== 'rejected') return;
+  const copy = window.find(key, record.timeMs);
+  if (copy !== undefined && copy !== 'ask' && copy.offset === record.offset) window.forget(key);
 }
 
 /** Rows are made of nothing but the record: whatever goes wrong is its own fault, every time. */
@@ -142,7 +148,7 @@ async function insertRows(
   async function insertPart(rows: readonly PlacedRow[]): Promise<'all are in' | 'decide again'> {
     try {
       const startedMs = clock.elapsed();
-      await p.records.insert(rows.map((row) => row.values));
+      await p.records.insert(rows.map((row) => row.text));
       p.insertSeconds((clock.elapsed() - startedMs) / 1000);
       return 'all are in';
     } catch (error) {
@@ -153,12 +159,17 @@ async function insertRows(
         const before = await insertPart(rows.slice(0, middle));
         return before === 'decide again' ? before : insertPart(rows.slice(middle));
       }
-      const { record, offset, key } = only;
+      const { record } = only;
+      const { key } = decode(record);
+      const { offset, timeMs, bytes } = record;
       const place = { log_id, log_partition, log_offset: offset, batch_id: batchId, owner };
-      await p.records.insert([rejectedRow(unprocessable(record.bytes, record.timeMs), place)]);
+      const kept = rejectedRow(unprocessable(bytes, timeMs), place);
+      await p.records.insert([JSON.stringify(kept)]);
       if (key !== '') window.forget(key);
       p.logger.warn({ ...place, err: error }, 'the store refused a record; kept as unprocessable');
-      const isCopied = all.some((row) => row.offset > offset && row.key === key && key !== '');
+      const isCopied =
+        key !== '' &&
+        all.some((row) => row.record.offset > offset && decode(row.record).key === key);
       return isCopied ? 'decide again' : 'all are in';
     }
   }

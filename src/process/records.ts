@@ -4,7 +4,7 @@
  * records.contract.ts runs against both.
  */
 import { randomInt } from 'node:crypto';
-import type { Store, Value } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import { COLUMNS } from './row.ts';
 
 /** Partitions of a log, by the small number that the store has given to the log. */
@@ -44,10 +44,10 @@ export interface Records {
   takeOver(logId: number, partitions: readonly number[]): Promise<number>;
 
   /**
-   * Inserts rows in the order of `COLUMNS` as one part: all appear, or none.
+   * Inserts rows in the order of `COLUMNS`, each as JSON text, as one part: all appear, or none.
    * @throws AppError `store_…` as Store.insert, or `taken_over`.
    */
-  insert(rows: readonly Value[][]): Promise<void>;
+  insert(rows: readonly string[]): Promise<void>;
 
   /** Resolves when no earlier `insert` can still be running. */
   settle(): Promise<void>;

@@ -204,8 +204,22 @@ function sparseRow(values: Readonly<Record<string, Value>>): Value[] {
   );
 }
 
+const DAY_MS = 86_400_000;
+const TWO_DIGITS = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, '0'));
+/** The day that was written last, and its text: the next time is most likely of the same one. */
+let lastDay = { startMs: Number.NaN, text: '' };
+
 /** `yyyy-mm-dd hh:mm:ss.mmm` in UTC, as ClickHouse reads a DateTime64(3) without guessing. */
 function timeText(ms: number): string {
-  const iso = new Date(ms).toISOString();
-  return `${iso.slice(0, 10)} ${iso.slice(11, 23)}`;
+  const startMs = Math.floor(ms / DAY_MS) * DAY_MS;
+  if (startMs !== lastDay.startMs)
+    lastDay = { startMs, text: new Date(startMs).toISOString().slice(0, 10) };
+  const inDay = ms - startMs;
+  const [h, m, s] = [
+    Math.floor(inDay / 3_600_000),
+    Math.floor(inDay / 60_000) % 60,
+    Math.floor(inDay / 1000) % 60,
+  ];
+  const millis = String(inDay % 1000).padStart(3, '0');
+  return `${lastDay.text} ${TWO_DIGITS[h]}:${TWO_DIGITS[m]}:${TWO_DIGITS[s]}.${millis}`;
 }

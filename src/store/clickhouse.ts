@@ -88,8 +88,8 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
 
     async insert(table, columns, rows) {
       const queryId = randomUUID();
-      let body = '';
-      for (const row of rows) body += `${JSON.stringify(row)}\n`;
+      const lines = rows.map((row) => (typeof row === 'string' ? row : JSON.stringify(row)));
+      const body = lines.join('\n');
       open.add(queryId);
       try {
         await client
