@@ -1,17 +1,20 @@
 /**
- * The command: reads the settings, starts the system, stops it in order.
+ * The command: reads the settings, starts the system, stops it in order; or runs one of the
+ * commands that stand beside the start.
  *
- *   node src/main.ts [--demo]     start (with a synthetic shop that sends events)
- *   node src/main.ts users        user and password of the embedded engine
+ *   node src/main.ts [--demo]         start (with a synthetic shop that sends events)
+ *   node src/main.ts <command> …      `COMMANDS`
  */
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { realClock } from './base/clock.ts';
 import { AppError } from './base/errors.ts';
 import { createLogger } from './base/logger.ts';
-import { readConfig, settingsHelp } from './config.ts';
-import { readUsers } from './open.ts';
+import { type Command, readArguments } from './commands/command.ts';
+import { users } from './commands/users.ts';
+import { type Config, readConfig, settingsHelp } from './config.ts';
 import { start } from './start.ts';
+
+const COMMANDS: ReadonlyMap<string, Command> = new Map([['users', users]]);
 
 /** An orderly stop that takes longer than this is ended: everything acknowledged is on disk. */
 const STOP_MS_MAX = 5_000;
@@ -24,10 +27,11 @@ const version = (
 
 const HELP = `Clickstream ${version}: self-hosted, real-time clickstream analytics.
 
-  npm start                    everything embedded, with a synthetic shop sending events
-  npm start -- --no-demo       the same without the shop
-  npm run clickstream users    user and password of the embedded engine (ClickHouse protocol)
-  npm run clickstream -- --help  this text
+  npm start                      everything embedded, with a synthetic shop sending events
+  npm start -- --no-demo         the same without the shop
+  npm run clickstream            the same without the shop, as a service runs it
+${[...COMMANDS].map(([name, { says }]) => `  ${`npm run clickstream ${name}`.padEnd(29)}  ${says}`).join('\n')}
+  npm run clickstream -- --help  this text; <command> --help: what the command takes
 
 Settings are environment variables:
 ${settingsHelp()}
@@ -40,29 +44,56 @@ function print(text: string): void {
 async function main(): Promise<void> {
   // Events, passwords and salts are private: every file and folder made here is for this user.
   process.umask(0o077);
-  const { values, positionals } = readArguments();
+  const [name = '', ...parameters] = process.argv.slice(2);
+  const command = COMMANDS.get(name);
+  if (command !== undefined) return runCommand(command, parameters);
+  const { values, positionals } = readArguments({
+    allowNegative: true,
+    allowPositionals: true,
+    options: {
+      demo: { type: 'boolean' },
+      help: { type: 'boolean' },
+      version: { type: 'boolean' },
+    },
+  });
   if (values.help) return print(HELP);
   if (values.version) return print(`${version}\n`);
   const config = readConfig(process.env);
-  if (positionals[0] === 'users') return print(readUsers(config));
   if (positionals[0] !== undefined) {
-    throw new AppError('bad_setting', `"${positionals[0]}" is not a command; --help lists them.`);
+    const known = [...COMMANDS.keys()].join(', ');
+    throw new AppError(
+      'bad_setting',
+      `"${positionals[0]}" is not a command; --help lists them: ${known}.`,
+    );
   }
+  await runSystem(config, values.demo ?? false);
+}
 
+async function runCommand(command: Command, parameters: string[]): Promise<void> {
+  if (parameters.includes('--help')) return print(command.help);
+  // `… | head` closes the pipe when it has read enough.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(0);
+  });
+  const { stdout, stderr } = process;
+  process.exitCode = await command.run(parameters, {
+    config: readConfig(process.env),
+    clock: realClock,
+    stdout,
+    stderr,
+  });
+}
+
+async function runSystem(config: Config, demo: boolean): Promise<void> {
   const logger = createLogger(config.CLICKSTREAM_LOG_LEVEL);
   const onFatal = (error: Error): void => {
     logger.fatal({ err: error }, 'the process ends: what is on disk is checked at the next start');
     process.exit(1);
   };
-  const system = await start(config, {
-    clock: realClock,
-    logger,
-    onFatal,
-    version,
-    demo: values.demo ?? false,
-  });
+  const system = await start(config, { clock: realClock, logger, onFatal, version, demo });
   print(
-    `\n  Clickstream is running\n\n  dashboard   ${system.url}/\n${values.demo ? `  demo shop   ${system.url}/demo\n` : ''}  send        POST ${system.url}/v1/events\n  stop        Ctrl-C\n\n`,
+    `\n  Clickstream is running\n\n  dashboard   ${system.url}/\n${demo ? `  demo shop   ${system.url}/demo\n` : ''}  send        POST ${system.url}/v1/events\n  stop        Ctrl-C\n\n`,
   );
   let isStopping = false;
   const stop = (signal: NodeJS.Signals): void => {
@@ -74,23 +105,6 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-}
-
-function readArguments() {
-  try {
-    return parseArgs({
-      allowNegative: true,
-      allowPositionals: true,
-      options: {
-        demo: { type: 'boolean' },
-        help: { type: 'boolean' },
-        version: { type: 'boolean' },
-      },
-    });
-  } catch (cause) {
-    const what = cause instanceof Error ? (cause.message.split('. ')[0] ?? '') : String(cause);
-    throw new AppError('bad_setting', `${what}; --help lists what there is.`, { cause });
-  }
 }
 
 main().catch((error: unknown) => {

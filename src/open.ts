@@ -9,11 +9,11 @@ import { AppError } from './base/errors.ts';
 import type { Logger } from './base/logger.ts';
 import type { Config } from './config.ts';
 import { type Engine, startEngine } from './engine/start.ts';
-import { readUsers as readEngineUsers } from './engine/users.ts';
+import { type EngineUser, readUsers, type Users } from './engine/users.ts';
 import { realDisk } from './log/disk.ts';
 import { openFileLog } from './log/file.ts';
 import type { Log } from './log/log.ts';
-import { createClickHouseStore } from './store/clickhouse.ts';
+import { type ClickHouseOptions, createClickHouseStore } from './store/clickhouse.ts';
 import type { Store } from './store/store.ts';
 
 interface Tools {
@@ -79,13 +79,9 @@ export interface OpenStore {
 export async function openStore(config: Config, tools: Tools): Promise<OpenStore> {
   const address = config.CLICKSTREAM_STORE;
   const engine = address.startsWith('engine:') ? await openEngine(config, tools) : undefined;
-  const server = engine === undefined ? new URL(address) : undefined;
-  const store = createClickHouseStore({
-    url: engine?.url ?? `${server?.protocol}//${server?.host}`,
-    user: engine?.owner.name ?? decodeURIComponent(server?.username ?? ''),
-    password: engine?.owner.password ?? decodeURIComponent(server?.password ?? ''),
-    database: server?.pathname.slice(1) || DATABASE,
-  });
+  const store = createClickHouseStore(
+    engine === undefined ? serverOptions(config) : engineOptions(engine.url, engine.owner),
+  );
   try {
     await store.migrate();
   } catch (error) {
@@ -136,11 +132,16 @@ function readAddress(address: string, setting: string) {
   return { path, parameters };
 }
 
+/** Where the engine of these settings listens, and who may ask it. */
+export interface EngineAccess extends Users {
+  url: string;
+  database: string;
+}
+
 /**
- * Name and password of the engine's users, as text for people.
  * @throws AppError `bad_setting` when there is no engine, or none yet.
  */
-export function readUsers(config: Config): string {
+export function readAccess(config: Config): EngineAccess {
   const address = config.CLICKSTREAM_STORE;
   if (!address.startsWith('engine:')) {
     throw new AppError('bad_setting', 'CLICKSTREAM_STORE is a server, which has its own users.');
@@ -152,9 +153,40 @@ export function readUsers(config: Config): string {
       `There is no store in ${folder} yet: its users are made at the first start. Is CLICKSTREAM_DATA set as for the start?`,
     );
   }
-  const users = readEngineUsers(folder);
   const url = `http://127.0.0.1:${config.CLICKSTREAM_ENGINE_PORT}`;
-  return `${url}, database ${DATABASE}\n${[users.reader, users.owner]
-    .map(({ name, password }) => `${name.padEnd(12)} ${password}`)
-    .join('\n')}\n`;
+  return { ...readUsers(folder), url, database: DATABASE };
+}
+
+/**
+ * The store of a Clickstream that runs already, for commands that read. The engine answers them as
+ * its reader; a server, as the user of its address.
+ * @throws AppError `bad_setting`, `store_unreachable`.
+ */
+export async function openForReading(config: Config): Promise<Store> {
+  let options: ClickHouseOptions;
+  if (config.CLICKSTREAM_STORE.startsWith('engine:')) {
+    const { url, reader } = readAccess(config);
+    options = engineOptions(url, reader);
+  } else options = serverOptions(config);
+  const store = createClickHouseStore(options);
+  if (await store.ping()) return store;
+  await store.close();
+  throw new AppError(
+    'store_unreachable',
+    `Nothing answers at ${options.url}: start Clickstream first, with the same settings as this command.`,
+  );
+}
+
+function engineOptions(url: string, { name, password }: EngineUser): ClickHouseOptions {
+  return { url, user: name, password, database: DATABASE };
+}
+
+function serverOptions(config: Config): ClickHouseOptions {
+  const server = new URL(config.CLICKSTREAM_STORE);
+  return {
+    url: `${server.protocol}//${server.host}`,
+    user: decodeURIComponent(server.username),
+    password: decodeURIComponent(server.password),
+    database: server.pathname.slice(1) || DATABASE,
+  };
 }
