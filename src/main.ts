@@ -10,11 +10,15 @@ import { realClock } from './base/clock.ts';
 import { AppError } from './base/errors.ts';
 import { createLogger } from './base/logger.ts';
 import { type Command, readArguments } from './commands/command.ts';
+import { rejected } from './commands/rejected.ts';
 import { users } from './commands/users.ts';
 import { type Config, readConfig, settingsHelp } from './config.ts';
 import { start } from './start.ts';
 
-const COMMANDS: ReadonlyMap<string, Command> = new Map([['users', users]]);
+const COMMANDS: ReadonlyMap<string, Command> = new Map([
+  ['rejected', rejected],
+  ['users', users],
+]);
 
 /** An orderly stop that takes longer than this is ended: everything acknowledged is on disk. */
 const STOP_MS_MAX = 5_000;

@@ -41,6 +41,8 @@ export const CODES = {
   data_newer: [0, 'The data folder was written by a newer version.'],
   engine_failed: [0, 'The embedded engine did not start.'],
   self_check_failed: [0, 'The event that was sent at start did not come back from the store.'],
+  // commands
+  collector_failed: [0, 'The collector does not answer a command, or not as it should.'],
 } as const satisfies Record<string, readonly [number, string]>;
 
 export type Code = keyof typeof CODES;

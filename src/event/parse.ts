@@ -120,14 +120,14 @@ export function readEventId(input: unknown): string | undefined {
   return typeof id === 'string' ? id : undefined;
 }
 
-type Values = Record<string, unknown>;
+export type Values = Record<string, unknown>;
 
-function isObject(value: unknown): value is Values {
+export function isObject(value: unknown): value is Values {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Null and the empty text say nothing, as does a missing key. */
-function isAbsent(value: unknown): boolean {
+export function isAbsent(value: unknown): boolean {
   return value === null || value === '' || value === undefined;
 }
 
