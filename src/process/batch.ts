@@ -84,7 +84,8 @@ async function toRows(
       const { offset, timeMs } = record;
       const place: Place = { log_id, log_partition, log_offset: offset, batch_id, owner };
       if ('rejected' in wire) {
-        rows.push({ record, text: JSON.stringify(rejectedRow(wire.rejected, place)) });
+        const values = rowOf(record, place, () => rejectedRow(wire.rejected, place));
+        rows.push({ record, text: JSON.stringify(values) });
         continue;
       }
       const copies = earlier[i] ?? [];
