@@ -6,7 +6,7 @@
 export type Value = string | number | boolean | null | Value[] | { [name: string]: Value };
 
 /** Values in the order of the columns, or the same as the text of a JSON array. */
-export type Row = Value[] | string;
+type Row = Value[] | string;
 
 export interface Store {
   /** Applies the files of schema/ that this database has not seen, in order, each once. */
