@@ -29,10 +29,10 @@ import {
   spawnSystem,
   startSystem,
   temporaryFolder,
+  untilStored,
 } from '../test/system.ts';
 import { startLoad } from './load.ts';
 import { median, type Report, spread, whole } from './report.ts';
-import { untilStored } from './throughput.ts';
 
 const MB = 1024 * 1024;
 const RECORDS = 200_000;

@@ -12,9 +12,14 @@ import { readUsers } from '../src/engine/users.ts';
 import { isLive, readSqlFiles } from '../src/query/run.ts';
 import { createClickHouseStore } from '../src/store/clickhouse.ts';
 import type { Store } from '../src/store/store.ts';
-import { removeFolder, type SystemProcess, startSystem, temporaryFolder } from '../test/system.ts';
+import {
+  removeFolder,
+  type SystemProcess,
+  startSystem,
+  temporaryFolder,
+  untilStored,
+} from '../test/system.ts';
 import { median, percentile, type Report, whole } from './report.ts';
-import { untilStored } from './throughput.ts';
 
 const EVENTS = 2_000_000;
 const DAYS = 90;

@@ -3,7 +3,7 @@
  * system and the load on the same two cores. A round ends when the last event of it is in the
  * store, so nothing is left behind on the log.
  */
-import { removeFolder, type SystemProcess, startSystem, temporaryFolder } from '../test/system.ts';
+import { removeFolder, startSystem, temporaryFolder, untilStored } from '../test/system.ts';
 import { startLoad } from './load.ts';
 import { median, percentile, type Report, spread } from './report.ts';
 
@@ -54,18 +54,4 @@ export async function measureThroughput(): Promise<Report> {
     columns: ['', 'events/s, median (range)', 'p99 of the 202, ms', 'of the goal'],
     rows,
   };
-}
-
-/** Resolves when everything on the log is in the store. */
-export async function untilStored(system: SystemProcess): Promise<void> {
-  for (;;) {
-    const text = await (await fetch(`${system.url}/metrics`)).text();
-    const sum = (name: string): number =>
-      [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\d+)`, 'gm'))].reduce(
-        (total, [, value]) => total + Number(value),
-        0,
-      );
-    if (sum('clickstream_log_committed') === sum('clickstream_log_end')) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }

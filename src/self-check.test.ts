@@ -24,7 +24,8 @@ async function setUp(t: TestContext, statuses: number[]) {
   };
   const clock: Clock = { now: () => nowMs, elapsed: () => nowMs, sleep };
   const { port } = collector.address() as AddressInfo;
-  return { url: `http://127.0.0.1:${port}`, key: 'k', clock, sleeps: () => sleeps };
+  const { signal } = new AbortController();
+  return { url: `http://127.0.0.1:${port}`, key: 'k', clock, signal, sleeps: () => sleeps };
 }
 
 function storeOf(select: () => number): Store {

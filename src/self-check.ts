@@ -21,17 +21,20 @@ interface SelfCheck {
   clock: Clock;
   /** Changes while the processor gets on. */
   progress: () => number;
+  /** Ends the check without a result. */
+  signal: AbortSignal;
 }
 
 /** @throws AppError `self_check_failed` when nothing has got on for `STUCK_MS_MAX`. */
-export async function checkSelf({ url, key, store, clock, progress }: SelfCheck): Promise<void> {
+export async function checkSelf(check: SelfCheck): Promise<void> {
+  const { url, key, store, clock, progress, signal } = check;
   const event_id = randomUUID();
   const body = JSON.stringify({ event_name: 'self_check', event_id });
   const headers = { authorization: `Bearer ${key}` };
   let seen = progress();
   let movedMs = clock.elapsed();
   let isSent = false;
-  for (;;) {
+  while (!signal.aborted) {
     let missing = 'was accepted but is not in the store';
     if (isSent) {
       const found = await isStored(store, event_id);

@@ -113,6 +113,7 @@ async function startParts(
   const needsLog = roles.includes('collect') || roles.includes('process');
   const log = needsLog ? await open.openLog(config, options) : undefined;
   if (log !== undefined) closers.push(() => log.close());
+  const isBehind = log?.stats().oldestWaitingMs.some((ms) => ms !== undefined) ?? false;
 
   // A last batch that hangs ends when the store is closed, and before the log is.
   let processing = Promise.resolve();
@@ -186,7 +187,14 @@ async function startParts(
   const url = `http://${host}:${port}`;
 
   if (store !== undefined && processor !== undefined && roles.length === 3) {
-    await checkSelf({ url, key: selfKey, store, clock, progress: processor.batches });
+    const { signal } = stopping;
+    const checked = checkSelf({
+      ...{ url, key: selfKey, store, clock, signal },
+      progress: processor.batches,
+    });
+    // What waits on the log goes first and may take minutes: it serves meanwhile.
+    if (isBehind) checked.catch(options.onFatal);
+    else await checked;
   }
   selfCheck = '';
   if (options.demo) closers.push(startDemo(url, config, options, store));

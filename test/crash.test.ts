@@ -14,6 +14,7 @@ import {
   type SystemProcess,
   startSystem,
   temporaryFolder,
+  untilStored,
 } from './system.ts';
 
 const KILLS = 6;
@@ -98,6 +99,7 @@ test('kill -9 of the system or of its engine loses and doubles nothing', async (
   // In order, so that what waits on the log is stored; then what the store holds is read.
   assert.equal(await system.stop(), 0);
   system = await startSystem(data, ports);
+  await untilStored(system);
   const { name: user, password } = readUsers(join(data, 'store')).owner;
   const store = createClickHouseStore({
     url: system.engineUrl,

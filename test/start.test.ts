@@ -9,7 +9,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { freePort, removeFolder, startSystem, temporaryFolder } from './system.ts';
+import { freePort, removeFolder, startSystem, temporaryFolder, untilStored } from './system.ts';
 
 const MAIN = join(import.meta.dirname, '..', 'src', 'main.ts');
 let folder: string;
@@ -124,6 +124,7 @@ test('with an engine that hangs, /ready says so, events are taken, and a stop en
   assert.equal(await system.stop(), 0, system.output());
 
   system = await startSystem(data, ports);
+  await untilStored(system);
   const answer = await fetch(
     `${system.url}/api/projects/shop/totals?bots=in&f=event_name:is:HANGS`,
   );

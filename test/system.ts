@@ -119,6 +119,20 @@ export function spawnSystem(
   };
 }
 
+/** Resolves when everything on the log is in the store. */
+export async function untilStored(system: SystemProcess): Promise<void> {
+  for (;;) {
+    const text = await (await fetch(`${system.url}/metrics`)).text();
+    const sum = (name: string): number =>
+      [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\d+)`, 'gm'))].reduce(
+        (total, [, value]) => total + Number(value),
+        0,
+      );
+    if (sum('clickstream_log_committed') === sum('clickstream_log_end')) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 async function isReady(url: string): Promise<boolean> {
   return fetch(`${url}/ready`).then(
     async (answer) => {
