@@ -16,13 +16,14 @@ import { startEngine } from '../src/engine/start.ts';
 import type { Event } from '../src/event/event.ts';
 import { parseEvent } from '../src/event/parse.ts';
 import { decodeRecord, encodeRecord, recordKey } from '../src/event/wire.ts';
-import { realDisk } from '../src/log/disk.ts';
+import { type Disk, realDisk } from '../src/log/disk.ts';
 import { openFileLog } from '../src/log/file.ts';
 import type { Log, NewRecord } from '../src/log/log.ts';
 import { createProcessor } from '../src/process/process.ts';
 import { createRecords, type Records } from '../src/process/records.ts';
-import { storedRow } from '../src/process/row.ts';
+import { COLUMNS, storedRow } from '../src/process/row.ts';
 import { createClickHouseStore } from '../src/store/clickhouse.ts';
+import type { Store } from '../src/store/store.ts';
 import {
   freePort,
   removeFolder,
@@ -38,6 +39,8 @@ const MB = 1024 * 1024;
 const RECORDS = 200_000;
 const APPEND = 1_000;
 const ROUNDS = 5;
+const SYNC_ROUNDS = 25;
+const SYNCS = ['fsync_after_insert', 'fsync_part_directory'];
 const BATCH = { rowsMax: 20_000, bytesMax: 16 * MB, intervalMs: 40 };
 
 const WAITING = 1_000_000;
@@ -46,7 +49,7 @@ const USER_AGENT =
   'Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36';
 
 export async function measureExactlyOnce(): Promise<Report[]> {
-  return [await measureCost(), await measureRecovery()];
+  return [await measureCost(), await measureSync(), await measureRecovery()];
 }
 
 /** Records as the collector makes them, each with an id of its own. */
@@ -73,7 +76,16 @@ function makeRecords(folder: string): NewRecord[] {
     });
 }
 
-async function measureCost(): Promise<Report> {
+interface Parts {
+  store: Store;
+  records: Records;
+  made: readonly NewRecord[];
+  /** A new log in a folder of its own; closed by the caller. */
+  openLog(disk?: Disk): Promise<Log>;
+}
+
+/** An engine with its tables, and what is put through it. */
+async function withParts<T>(work: (parts: Parts) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'clickstream-bench-'));
   const logger = createLogger('error');
   const engine = await startEngine({
@@ -85,33 +97,42 @@ async function measureCost(): Promise<Report> {
     clock: realClock,
   });
   const { name: user, password } = engine.owner;
-  const store = createClickHouseStore({
-    url: engine.url,
-    user,
-    password,
-    database: 'clickstream',
-  });
-  const rates: Record<'bare' | 'whole', number[]> = { bare: [], whole: [] };
+  const store = createClickHouseStore({ url: engine.url, user, password, database: 'clickstream' });
   try {
     await store.migrate();
-    const records = createRecords(store);
-    const made = makeRecords(folder);
+    return await work({
+      store,
+      records: createRecords(store),
+      made: makeRecords(folder),
+      openLog: async (disk = realDisk) =>
+        openFileLog({
+          folder: await mkdtemp(join(folder, 'log-')),
+          partitions: 1,
+          segmentBytes: 64 * MB,
+          keepMs: 3_600_000,
+          keepBytes: 1024 * MB,
+          keepAlwaysMs: 3_600_000,
+          bytesInFlightMax: 64 * MB,
+          disk,
+          clock: realClock,
+          logger,
+          onFatal: (error) => {
+            throw error;
+          },
+        }),
+    });
+  } finally {
+    await store.close();
+    await engine.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function measureCost(): Promise<Report> {
+  return withParts(async ({ store, records, made, openLog }) => {
+    const rates: Record<'bare' | 'whole', number[]> = { bare: [], whole: [] };
     for (let round = 0; round < ROUNDS * 2; round++) {
-      const log = await openFileLog({
-        folder: await mkdtemp(join(folder, 'log-')),
-        partitions: 1,
-        segmentBytes: 64 * MB,
-        keepMs: 3_600_000,
-        keepBytes: 1024 * MB,
-        keepAlwaysMs: 3_600_000,
-        bytesInFlightMax: 64 * MB,
-        disk: realDisk,
-        clock: realClock,
-        logger,
-        onFatal: (error) => {
-          throw error;
-        },
-      });
+      const log = await openLog();
       for (let at = 0; at < made.length; at += APPEND)
         await log.append(made.slice(at, at + APPEND));
       const how = round % 2 === 0 ? 'bare' : 'whole';
@@ -122,36 +143,91 @@ async function measureCost(): Promise<Report> {
       // Nothing is known of the ids the next time, and no merge of this round runs in it.
       await store.command('TRUNCATE TABLE records');
     }
-  } finally {
-    await store.close();
-    await engine.close();
-    await rm(folder, { recursive: true, force: true });
-  }
-  const cost = 1 - median(rates.whole) / median(rates.bare);
-  return {
-    title: 'What exactly once costs',
-    says: `${whole(RECORDS)} records of the log into the store, in batches of up to ${whole(BATCH.rowsMax)}: by a bare loop that reads, decodes and inserts, and by the processor with intent, fence, duplicates, confirmation and commit; ${ROUNDS} rounds each, in turns. Goal: at most 15 % less.`,
-    columns: ['', 'events/s, median (range)', 'less'],
-    rows: [
-      ['bare loop', spread(rates.bare), ''],
-      ['processor', spread(rates.whole), `${(cost * 100).toFixed(1)} %`],
-    ],
-  };
+    const cost = 1 - median(rates.whole) / median(rates.bare);
+    return {
+      title: 'What exactly once costs',
+      says: `${whole(RECORDS)} records of the log into the store, in batches of up to ${whole(BATCH.rowsMax)}: by a bare loop that reads, decodes and inserts, and by the processor with intent, fence, duplicates, confirmation and commit; ${ROUNDS} rounds each, in turns. Goal: at most 15 % less.`,
+      columns: ['', 'events/s, median (range)', 'less'],
+      rows: [
+        ['bare loop', spread(rates.bare), ''],
+        ['processor', spread(rates.whole), `${(cost * 100).toFixed(1)} %`],
+      ],
+    };
+  });
+}
+
+/** The same with every flush left out: what it costs to survive a power failure. */
+function measureSync(): Promise<Report> {
+  return withParts(async ({ store, made, openLog }) => {
+    await store.command(
+      `CREATE TABLE unsynced AS records SETTINGS ${SYNCS.map((name) => `${name} = 0`)}`,
+    );
+    const rows: string[][] = [];
+    const add = (name: string, synced: number[], unsynced: number[]): void => {
+      const times = median(synced) / median(unsynced);
+      rows.push([name, spread(synced, 2), spread(unsynced, 2), `${times.toFixed(1)} ×`]);
+    };
+    for (const count of [1_000, 20_000]) {
+      const lines = rowsOf(made.slice(0, count).map(({ bytes }) => bytes));
+      const ms: Record<'records' | 'unsynced', number[]> = { records: [], unsynced: [] };
+      for (let round = 0; round < SYNC_ROUNDS; round++) {
+        for (const table of ['records', 'unsynced'] as const) {
+          const startMs = performance.now();
+          await store.insert(table, COLUMNS, lines);
+          ms[table].push(performance.now() - startMs);
+        }
+      }
+      add(`insert of ${whole(count)} rows, ms`, ms.records, ms.unsynced);
+    }
+    const unflushed: Disk = {
+      ...realDisk,
+      open: async (path, how) => ({
+        ...(await realDisk.open(path, how)),
+        fdatasync: async () => undefined,
+      }),
+    };
+    const [synced, unsynced] = [await openLog(), await openLog(unflushed)];
+    const ms: [number[], number[]] = [[], []];
+    for (let round = 0; round < SYNC_ROUNDS; round++) {
+      for (const [i, log] of [synced, unsynced].entries()) {
+        const startMs = performance.now();
+        await log.append(made.slice(0, 50));
+        ms[i]?.push(performance.now() - startMs);
+      }
+    }
+    add('append of 50 events, one request alone, ms', ...ms);
+    await synced.close();
+    await unsynced.close();
+    return {
+      title: 'What surviving a power failure costs',
+      says: `Inserts into the table as it is, and into one with ${SYNCS.join(', ')} at 0; appends to the log, and to one whose fdatasync does nothing; ${SYNC_ROUNDS} each, in turns. A kill -9 is survived either way.`,
+      columns: ['', 'flushed', 'not flushed', 'cost'],
+      rows,
+    };
+  });
+}
+
+function rowsOf(records: readonly Uint8Array[], from = 0): string[] {
+  const place = { log_id: 0, log_partition: 0, batch_id: 1, owner: 0 };
+  return records.flatMap((bytes, i) => {
+    const wire = decodeRecord(bytes);
+    if ('rejected' in wire) return [];
+    return [JSON.stringify(storedRow(wire.event, { ...place, log_offset: from + i }))];
+  });
 }
 
 /** At most once, at least once: whatever comes. */
 async function insertBare(log: Log, records: Records): Promise<void> {
   const end = log.stats().ends[0] ?? 0;
   const limits = { recordsMax: BATCH.rowsMax, bytesMax: BATCH.bytesMax, waitMs: 0 };
-  const place = { log_id: 0, log_partition: 0, batch_id: 1, owner: 0 };
   for (let at = 0; at < end; ) {
     const read = await log.read(0, at, limits);
-    const rows = read.flatMap(({ bytes, offset }) => {
-      const wire = decodeRecord(bytes);
-      if ('rejected' in wire) return [];
-      return [JSON.stringify(storedRow(wire.event, { ...place, log_offset: offset }))];
-    });
-    await records.insert(rows);
+    await records.insert(
+      rowsOf(
+        read.map(({ bytes }) => bytes),
+        at,
+      ),
+    );
     at += read.length;
   }
 }

@@ -97,6 +97,8 @@ export function createRecords(store: Store): Records {
 
     async takeOver(logId, partitions) {
       const owner = randomInt(1, OWNER_MAX);
+      // A try of before must not come after this one.
+      await store.settle();
       const rows = partitions.map((partition) => [logId * PARTITIONS_MAX + partition, owner]);
       await store.insert('owners', ['log_key', 'owner'], rows);
       await store.settle();
