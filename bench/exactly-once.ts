@@ -22,6 +22,7 @@ import type { Log, NewRecord } from '../src/log/log.ts';
 import { createProcessor } from '../src/process/process.ts';
 import { createRecords, type Records } from '../src/process/records.ts';
 import { COLUMNS, storedRow } from '../src/process/row.ts';
+import { windowLimits } from '../src/process/window.ts';
 import { createClickHouseStore } from '../src/store/clickhouse.ts';
 import type { Store } from '../src/store/store.ts';
 import {
@@ -252,7 +253,7 @@ async function processAll(log: Log, records: Records): Promise<void> {
     batchRowsMax: BATCH.rowsMax,
     batchBytesMax: BATCH.bytesMax,
     batchIntervalMs: BATCH.intervalMs,
-    window: { windowMs: 86_400_000, idsMax: 100_000, filterIdsMax: 1_000_000, filtersMax: 32 },
+    window: windowLimits(86_400_000, 256 * MB),
   });
   const running = processor.run(ended.signal);
   await Promise.race([done.promise, running]);

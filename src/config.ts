@@ -145,9 +145,9 @@ export const SETTINGS = {
     default: '24',
     says: 'how long a repeated event id is recognised',
   }),
-  CLICKSTREAM_WINDOW_IDS: integer(1_000, 1_000_000_000, {
-    default: '32000000',
-    says: 'event ids remembered in memory, 4 bytes each; others are looked up in the store',
+  CLICKSTREAM_WINDOW_MB: integer(16, 16_384, {
+    default: '256',
+    says: 'memory for the event ids of that window; those that do not fit are looked up in the store',
   }),
   CLICKSTREAM_LOG_SEGMENT_MB: integer(1, 4096, {
     default: '64',

@@ -21,6 +21,7 @@ import type { Log } from './log/log.ts';
 import { makeFolder, openLog, openStore } from './open.ts';
 import { createProcessor, type Processor } from './process/process.ts';
 import { createRecords } from './process/records.ts';
+import { windowLimits } from './process/window.ts';
 import { queryRoutes } from './query/http.ts';
 import { createLive } from './query/live.ts';
 import { createQuestions } from './query/run.ts';
@@ -54,9 +55,6 @@ const LAST_BATCH_MS_MAX = 500;
 const ENGINE_STOP_MS_MAX = 1_000;
 /** How long `/ready` waits for the store. */
 const PING_MS_MAX = 1_000;
-/** Of the window of event ids: so many of the newest are held whole, the rest in filters. */
-const WINDOW_WHOLE_IDS = 100_000;
-const WINDOW_FILTERS = 32;
 const DASHBOARD = join(import.meta.dirname, '..', 'dist', 'dashboard');
 
 const DEMO_DAYS = 14;
@@ -222,8 +220,6 @@ interface ProcessorParts {
 }
 
 function createTheProcessor({ config, options, metrics, log, store }: ProcessorParts): Processor {
-  const idsMax = Math.ceil(config.CLICKSTREAM_WINDOW_IDS / log.partitions);
-  const filterIdsMax = Math.ceil(idsMax / WINDOW_FILTERS);
   return createProcessor({
     log,
     records: createRecords(store),
@@ -233,12 +229,10 @@ function createTheProcessor({ config, options, metrics, log, store }: ProcessorP
     batchRowsMax: config.CLICKSTREAM_BATCH_ROWS,
     batchBytesMax: config.CLICKSTREAM_BATCH_BYTES,
     batchIntervalMs: config.CLICKSTREAM_BATCH_MS,
-    window: {
-      windowMs: config.CLICKSTREAM_WINDOW_HOURS * 3_600_000,
-      idsMax: Math.ceil(Math.min(WINDOW_WHOLE_IDS / log.partitions, idsMax)),
-      filterIdsMax,
-      filtersMax: WINDOW_FILTERS,
-    },
+    window: windowLimits(
+      config.CLICKSTREAM_WINDOW_HOURS * 3_600_000,
+      (config.CLICKSTREAM_WINDOW_MB * 1024 * 1024) / log.partitions,
+    ),
   });
 }
 

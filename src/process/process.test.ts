@@ -94,7 +94,7 @@ async function processAll(
     batchRowsMax,
     batchBytesMax: 1_000_000,
     batchIntervalMs: 1,
-    window: { windowMs: 86_400_000, idsMax, filterIdsMax: 1_000, filtersMax: 4 },
+    window: { windowMs: 86_400_000, idsMax, bytesMax: 50_000 },
   });
   const running = processor.run(ended.signal);
   const isWaiting = () => log.stats().oldestWaitingMs.some((ms) => ms !== undefined);
@@ -165,7 +165,7 @@ test('a window that is loaded knows the ids of the store, and which ones are new
   const events = Array.from({ length: 50 }, (_, i) => event({ received_at: NOW_MS + i * 60_000 }));
   await log.append(events.map(record));
   await processAll(log);
-  const limits = { windowMs: 86_400_000, idsMax: 10, filterIdsMax: 1_000, filtersMax: 4 };
+  const limits = { windowMs: 86_400_000, idsMax: 10, bytesMax: 50_000 };
   const window = createWindow(limits);
   const logId = await createRecords(store).registerLog(log.id);
   const share = {

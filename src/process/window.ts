@@ -4,10 +4,16 @@
  * of the window only as a filter that answers "surely new" or "ask the store". An id is never
  * forgotten in silence. Times are the records' own, so a replay decides as the first run did.
  *
- * Memory: about 200 bytes an id held exactly (the key's text, a slot of the Map, 24 bytes of
- * ring), and 4 bytes an id in a filter.
+ * Exact means: by a keyed hash of 128 bits instead of the text. Among a million ids held exactly a
+ * new id meets the hash of another one with a probability of 10^6 / 2^128 < 3 · 10^-33; at a
+ * million events a second that happens once in 10^19 years.
+ *
+ * Memory: 40 bytes an id held exactly, and 20 bits over 0.95 an id in a full filter. Nothing but
+ * typed arrays, which the system gives room for as they are written to; a new filter is as
+ * large as all others together, up to a ninth of what all may take.
  */
-import { crc32 } from 'node:zlib';
+import { BUCKET_BYTES, createFilter, type Filter } from './filter.ts';
+import { createKeyHash, type KeyHash } from './key-hash.ts';
 
 export interface FirstCopy {
   /** -1 when the first copy lies in another log than the window's own. */
@@ -32,20 +38,43 @@ export interface Window {
 
 export interface WindowLimits {
   windowMs: number;
+  /** Ids held exactly. */
   idsMax: number;
-  /** Ids in one filter; a filter is dropped when its newest id has left the window. */
-  filterIdsMax: number;
-  /** With more filters than this the oldest is dropped and every unknown id is asked for. */
-  filtersMax: number;
+  /**
+   * Of ids and filters together; ids come first. When filters need more, the oldest is dropped, and
+   * whoever may be in it is asked for.
+   */
+  bytesMax: number;
 }
 
-export function createWindow(limits: WindowLimits): Window {
-  const { windowMs, idsMax } = limits;
-  const slots = new Map<string, number>();
-  const keys: (string | undefined)[] = [];
+/** Four words of hash, offset, time, and two places of the table: it is never more than half full. */
+const BYTES_PER_ID = 40;
+const HASH_WORDS = 4;
+/** More of them waste less on the ids of the oldest that have left; each takes time and may err. */
+const FILTERS = 9;
+const FIRST_FILTER_SHARE = 1 / 4;
+/** Of all bytes; what is held exactly answers most repeated ids, which come within minutes. */
+const EXACT_SHARE = 1 / 32;
+
+export function windowLimits(windowMs: number, bytesMax: number): WindowLimits {
+  return { windowMs, bytesMax, idsMax: Math.ceil((bytesMax * EXACT_SHARE) / BYTES_PER_ID) };
+}
+
+export function createWindow(
+  { windowMs, idsMax, bytesMax }: WindowLimits,
+  hashOf: KeyHash = createKeyHash(),
+): Window {
+  /** A ring; a place without an id has the hash 0. */
+  const hashes = new Int32Array(idsMax * HASH_WORDS);
   const offsets = new Float64Array(idsMax);
   const times = new Float64Array(idsMax);
   let next = 0;
+  /** Place in the ring plus 1, or 0; from the place that the hash names on, without a gap. */
+  const table = new Int32Array(idsMax * 2);
+  let size = 0;
+
+  const filtersBytesMax = Math.max(0, bytesMax - idsMax * BYTES_PER_ID);
+  const filterBytesMax = Math.floor(filtersBytesMax / FILTERS / BUCKET_BYTES) * BUCKET_BYTES;
   /** Oldest first. */
   const filters: Filter[] = [];
   /** Ids of up to this time may have been forgotten by the filters too. */
@@ -55,126 +84,127 @@ export function createWindow(limits: WindowLimits): Window {
   /** The filter that takes what is loaded. */
   let loading: Filter | undefined;
 
-  function evict(slot: number): void {
-    const key = keys[slot];
-    if (key === undefined) return;
-    if (slots.get(key) === slot) slots.delete(key);
-    let filter = filters.at(-1);
-    if (filter === undefined || filter.count >= limits.filterIdsMax) {
-      filter = createFilter(limits.filterIdsMax);
-      filters.push(filter);
+  const homeOf = (hash0: number): number => Math.floor(((hash0 >>> 0) / 2 ** 32) * table.length);
+  const after = (position: number): number => (position + 1 === table.length ? 0 : position + 1);
+
+  /** Where in the table the id is, or would be. */
+  function positionOf(hash: Int32Array): number {
+    let position = homeOf(hash[0] ?? 0);
+    for (let entry = table[position] ?? 0; entry !== 0; entry = table[position] ?? 0) {
+      const at = (entry - 1) * HASH_WORDS;
+      if (
+        hashes[at] === hash[0] &&
+        hashes[at + 1] === hash[1] &&
+        hashes[at + 2] === hash[2] &&
+        hashes[at + 3] === hash[3]
+      )
+        return position;
+      position = after(position);
     }
+    return position;
+  }
+
+  /** Takes an entry out of the table, and closes the gap with those that stand behind their home. */
+  function clear(position: number): void {
+    let gap = position;
+    for (let at = after(gap); table[at] !== 0; at = after(at)) {
+      const entry = table[at] ?? 0;
+      const home = homeOf(hashes[(entry - 1) * HASH_WORDS] ?? 0);
+      const isBetween = gap < at ? gap < home && home <= at : gap < home || home <= at;
+      if (isBetween) continue;
+      table[gap] = entry;
+      gap = at;
+    }
+    table[gap] = 0;
+    size--;
+  }
+
+  const bytesTaken = (): number => filters.reduce((bytes, filter) => bytes + filter.bytes, 0);
+
+  /** As large as all there are, so that memory follows need. */
+  const bytesOfNext = (): number =>
+    Math.min(filterBytesMax, Math.max(bytesTaken(), filterBytesMax * FIRST_FILTER_SHARE));
+
+  function dropOldest(): Filter | undefined {
+    const dropped = filters.shift();
+    // Noted also when it has left the window: a clock that ran ahead may be set back.
+    if (dropped !== undefined) forgottenMs = Math.max(forgottenMs, dropped.newestMs);
+    return dropped;
+  }
+
+  /** A new filter after all others; undefined when there is no room for any. */
+  function openFilter(timeMs: number): Filter | undefined {
+    let dropped: Filter | undefined;
+    while ((filters[0]?.newestMs ?? Infinity) <= timeMs - windowMs) dropped = dropOldest();
+    const bytes = bytesOfNext();
+    if (bytes < BUCKET_BYTES) return undefined;
+    while (bytesTaken() + bytes > filtersBytesMax) dropped = dropOldest();
+    // Used again, because nobody knows when the garbage collector would give its memory back.
+    dropped?.clear();
+    const filter = dropped?.bytes === bytes ? dropped : createFilter(bytes);
+    filters.push(filter);
+    return filter;
+  }
+
+  /** Moves an id out of the ring into the newest filter. */
+  function evict(slot: number): void {
+    const hash = hashes.subarray(slot * HASH_WORDS, (slot + 1) * HASH_WORDS);
+    if (hash.every((word) => word === 0)) return;
+    clear(positionOf(hash));
     const timeMs = times[slot] ?? 0;
-    filter.add(hashesOf(key), timeMs);
-    const expired = filters.findIndex((f) => f.newestMs >= timeMs - windowMs);
-    const tooMany = filters.length - limits.filtersMax;
-    // Noted for those that have left the window too: a clock that ran ahead may be set back.
-    for (const dropped of filters.splice(0, Math.max(expired, tooMany, 0)))
-      forgottenMs = Math.max(forgottenMs, dropped.newestMs);
+    const isKept = filters.at(-1)?.add(hash, timeMs) || openFilter(timeMs)?.add(hash, timeMs);
+    if (!isKept) forgottenMs = Math.max(forgottenMs, timeMs);
+    hash.fill(0);
   }
 
   return {
     find(key, timeMs) {
-      const slot = slots.get(key);
-      if (slot !== undefined) {
-        const copy = { offset: offsets[slot] ?? 0, timeMs: times[slot] ?? 0 };
-        return copy.timeMs > timeMs - windowMs ? copy : undefined;
+      const hash = hashOf(key);
+      const entry = table[positionOf(hash)] ?? 0;
+      if (entry !== 0) {
+        const copy = { offset: offsets[entry - 1] ?? 0, timeMs: times[entry - 1] ?? 0 };
+        if (copy.timeMs > timeMs - windowMs) return copy;
       }
       if (Math.max(forgottenMs, loadedSinceMs) > timeMs - windowMs) return 'ask';
-      if (filters.length === 0) return undefined;
-      const hashes = hashesOf(key);
-      const seen = filters.some((f) => f.newestMs > timeMs - windowMs && f.has(hashes));
-      return seen ? 'ask' : undefined;
+      for (const filter of filters)
+        if (filter.newestMs > timeMs - windowMs && filter.has(hash)) return 'ask';
+      return undefined;
     },
     add(key, copy) {
+      const hash = hashOf(key);
+      // One that left the window; it goes on in a filter, because a clock may be set back.
+      const older = table[positionOf(hash)] ?? 0;
+      if (older !== 0) evict(older - 1);
       evict(next);
-      keys[next] = key;
+      table[positionOf(hash)] = next + 1;
+      size++;
+      hashes.set(hash, next * HASH_WORDS);
       offsets[next] = copy.offset;
       times[next] = copy.timeMs;
-      slots.set(key, next);
       next = (next + 1) % idsMax;
     },
     forget(key) {
-      const slot = slots.get(key);
-      if (slot === undefined) return;
-      slots.delete(key);
-      keys[slot] = undefined;
+      const position = positionOf(hashOf(key));
+      const entry = table[position] ?? 0;
+      if (entry === 0) return;
+      clear(position);
+      hashes.fill(0, (entry - 1) * HASH_WORDS, entry * HASH_WORDS);
     },
     load(key, timeMs) {
       if (loading !== undefined && filters[0] !== loading) return false;
-      if (loading === undefined || loading.count >= limits.filterIdsMax) {
-        if (filters.length >= limits.filtersMax) return false;
-        loading = createFilter(limits.filterIdsMax);
-        filters.unshift(loading);
-      }
-      loading.add(hashesOf(key), timeMs);
-      return true;
+      const hash = hashOf(key);
+      if (loading?.add(hash, timeMs)) return true;
+      const bytes = bytesOfNext();
+      if (bytes < BUCKET_BYTES || bytesTaken() + bytes > filtersBytesMax) return false;
+      loading = createFilter(bytes);
+      filters.unshift(loading);
+      return loading.add(hash, timeMs);
     },
     loadedSince(timeMs) {
       loadedSinceMs = timeMs;
     },
     get size() {
-      return slots.size;
+      return size;
     },
   };
-}
-
-type Hashes = readonly [number, number];
-
-function hashesOf(key: string): Hashes {
-  // The second must not follow from the first, as a CRC of a longer text would.
-  return [crc32(key), mix(key) | 1];
-}
-
-interface Filter {
-  readonly count: number;
-  readonly newestMs: number;
-  add(hashes: Hashes, timeMs: number): void;
-  has(hashes: Hashes): boolean;
-}
-
-const BITS_PER_ID = 32;
-const HASHES = 8;
-
-/**
- * A Bloom filter with double hashing (Kirsch and Mitzenmacher, 2006): at 32 bits an id and 8
- * hashes about one id in 400,000 is asked for although it is new.
- */
-function createFilter(idsMax: number): Filter {
-  const words = new Uint32Array(Math.ceil((idsMax * BITS_PER_ID) / 32));
-  const size = words.length * 32;
-  let count = 0;
-  let newestMs = Number.NEGATIVE_INFINITY;
-  const positionOf = ([first, second]: Hashes, i: number): number =>
-    ((first + Math.imul(i, second)) >>> 0) % size;
-  return {
-    get count() {
-      return count;
-    },
-    get newestMs() {
-      return newestMs;
-    },
-    add(hashes, timeMs) {
-      count++;
-      newestMs = Math.max(newestMs, timeMs);
-      for (let i = 0; i < HASHES; i++) {
-        const position = positionOf(hashes, i);
-        words[position >>> 5] = (words[position >>> 5] ?? 0) | (1 << (position & 31));
-      }
-    },
-    has(hashes) {
-      for (let i = 0; i < HASHES; i++) {
-        const position = positionOf(hashes, i);
-        if (((words[position >>> 5] ?? 0) & (1 << (position & 31))) === 0) return false;
-      }
-      return true;
-    },
-  };
-}
-
-/** FNV-1a, 32 bits, over UTF-16 units (Fowler, Noll, Vo). */
-function mix(key: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-  return hash >>> 0;
 }
