@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: every figure of docs/performance.md, as ratios in one run on this machine.
  *
- *   npm run bench                      all of them, about ten minutes on two cores
+ *   npm run bench                      all of them, about twelve minutes on two cores
  *   npm run bench -- acks log          only these
  *   npm run bench -- --write           all, and docs/performance.md is written anew
  */
@@ -17,6 +17,7 @@ import { measureLog } from './log.ts';
 import { type Report, toMarkdown } from './report.ts';
 import { measureStorage } from './storage.ts';
 import { measureThroughput } from './throughput.ts';
+import { measureWindow } from './window.ts';
 
 const BENCHES: Readonly<Record<string, () => Promise<Report | Report[]>>> = {
   collect: measureCollect,
@@ -27,6 +28,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Report | Report[]>>> = {
   freshness: measureFreshness,
   start: measureStart,
   storage: measureStorage,
+  window: measureWindow,
 };
 
 const { values, positionals } = parseArgs({
