@@ -19,9 +19,12 @@ import { fillHistory, sendLive } from './demo/traffic.ts';
 import { healthRoutes } from './health.ts';
 import type { Log } from './log/log.ts';
 import { makeFolder, openLog, openStore } from './open.ts';
+import { createPipeline, type Pipeline } from './process/pipeline.ts';
+import { pipelineGauges, pipelineRoute } from './process/pipeline-http.ts';
 import { createProcessor, type Processor } from './process/process.ts';
 import { createRecords } from './process/records.ts';
 import { windowLimits } from './process/window.ts';
+import { guard } from './query/guard.ts';
 import { queryRoutes } from './query/http.ts';
 import { createLive } from './query/live.ts';
 import { createQuestions } from './query/run.ts';
@@ -149,21 +152,22 @@ async function startParts(
     if (isLoopback(config.CLICKSTREAM_HOST)) routes.push(...demoRoutes(firstKey(config).key));
   }
   let port = config.CLICKSTREAM_PORT;
+  const isOurHost = (host: string): boolean =>
+    ['127.0.0.1', 'localhost', '[::1]', config.CLICKSTREAM_HOST].some(
+      (name) => host === `${name}:${port}` || (port === 80 && host === name),
+    ) || !isLoopback(config.CLICKSTREAM_HOST);
+  const readers = { login: config.CLICKSTREAM_LOGIN, isOurHost };
+  routes.push(guard(pipelineRoute(openPipeline({ metrics, log, store, clock })), readers));
   if (store !== undefined && roles.includes('query')) {
     const questions = createQuestions({ store, clock, freshness: processor });
     const live = createLive({ store, clock, logger, freshness: processor });
-    const isOurHost = (host: string): boolean =>
-      ['127.0.0.1', 'localhost', '[::1]', config.CLICKSTREAM_HOST].some(
-        (name) => host === `${name}:${port}` || (port === 80 && host === name),
-      ) || !isLoopback(config.CLICKSTREAM_HOST);
     routes.push(
       ...queryRoutes({
+        ...readers,
         questions,
         live,
         clock,
         metrics,
-        login: config.CLICKSTREAM_LOGIN,
-        isOurHost,
         dashboard: DASHBOARD,
         stopping: stopping.signal,
       }),
@@ -236,6 +240,20 @@ function createTheProcessor({ config, options, metrics, log, store }: ProcessorP
   });
 }
 
+/** Where both the log and the store are: what the one has, the other must account for. */
+function openPipeline(parts: {
+  metrics: Metrics;
+  log: Log | undefined;
+  store: Store | undefined;
+  clock: Clock;
+}): Pipeline | undefined {
+  const { metrics, log, store, clock } = parts;
+  if (log === undefined || store === undefined) return undefined;
+  const pipeline = createPipeline({ log, store, records: createRecords(store), clock });
+  pipelineGauges(metrics, pipeline, clock);
+  return pipeline;
+}
+
 /** Lets the processor store what waits on the log, then ends it. */
 async function drain(
   log: Log,
@@ -264,11 +282,17 @@ function createPing(store: Store, clock: Clock): () => Promise<boolean> {
 function logGauges(metrics: Metrics, log: Log, clock: Clock): void {
   const perPartition = (numbers: readonly number[]) =>
     numbers.map((number, partition) => [{ partition: String(partition) }, number] as const);
-  metrics.gauge('clickstream_log_end', 'Records ever appended, by partition.', () =>
-    perPartition(log.stats().ends),
+  metrics.gauge(
+    'clickstream_log_end',
+    'Records ever appended, by partition.',
+    () => perPartition(log.stats().ends),
+    ['partition'],
   );
-  metrics.gauge('clickstream_log_committed', 'Records processed, by partition.', () =>
-    perPartition(log.stats().committed),
+  metrics.gauge(
+    'clickstream_log_committed',
+    'Records processed, by partition.',
+    () => perPartition(log.stats().committed),
+    ['partition'],
   );
   metrics.gauge(
     'clickstream_log_bytes',

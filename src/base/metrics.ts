@@ -5,6 +5,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 type Labels = Readonly<Record<string, string>>;
+export type Samples = readonly (readonly [Labels, number])[];
 
 export interface Metrics {
   /** Names begin with `clickstream_` and end in their unit; counters in `_total`. */
@@ -13,10 +14,12 @@ export interface Metrics {
     help: string,
     labels?: readonly string[],
   ): (by: number, labels?: Labels) => void;
+  /** `read` is asked at each scrape; what it takes, the scrape takes. */
   gauge(
     name: string,
     help: string,
-    read: () => number | readonly (readonly [Labels, number])[],
+    read: () => number | Samples | Promise<Samples>,
+    labels?: readonly string[],
   ): void;
   histogram(name: string, help: string, buckets: readonly number[]): (value: number) => void;
   /** The text of `GET /metrics`. */
@@ -32,19 +35,17 @@ export function createMetrics(): Metrics {
       const counter = new Counter({ name, help, labelNames: [...labels], registers: [registry] });
       return (by, values) => (values === undefined ? counter.inc(by) : counter.inc(values, by));
     },
-    gauge(name, help, read) {
-      const first = read();
-      const labelNames = typeof first === 'number' ? [] : Object.keys(first[0]?.[0] ?? {});
+    gauge(name, help, read, labels = []) {
       new Gauge({
         name,
         help,
-        labelNames,
+        labelNames: [...labels],
         registers: [registry],
-        collect() {
-          const value = read();
+        async collect() {
+          const value = await read();
           this.reset();
           if (typeof value === 'number') this.set(value);
-          else for (const [labels, number] of value) this.set(labels, number);
+          else for (const [values, number] of value) this.set(values, number);
         },
       });
     },

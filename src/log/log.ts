@@ -26,7 +26,7 @@ export interface Position {
 export interface LogRecord {
   offset: number;
   timeMs: number;
-  /** Valid until the next call of `read` on the same partition. */
+  /** Valid until the same reader's next call of `read` on the partition. */
   bytes: Uint8Array;
 }
 

@@ -1,29 +1,24 @@
 /**
- * The read API: questions as JSON or CSV, the live stream, and the dashboard's files.
- * No CORS headers, and a check of `Host`: a page elsewhere in the same browser must not read it,
- * not even by a name that was made to point here.
+ * The read API: questions as JSON or CSV, the live stream, and the dashboard's files. All of it is
+ * guarded (guard.ts), and without CORS headers: a page elsewhere in the browser must not read it.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
-import { type Exchange, type Route, send, sendJson } from '../base/http.ts';
+import { type Route, send, sendJson } from '../base/http.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { toCsv } from './csv.ts';
+import { guard, type Readers } from './guard.ts';
 import type { Live, LiveMessage } from './live.ts';
 import { readParams } from './params.ts';
 import type { Questions } from './run.ts';
 import { staticRoute } from './static-files.ts';
 
-export interface QueryRoutesOptions {
+export interface QueryRoutesOptions extends Readers {
   questions: Questions;
   live: Live;
   clock: Clock;
   metrics: Metrics;
-  /** `user:password` that reading asks for, or empty. */
-  login: string;
-  /** Whether a Host header names this server. */
-  isOurHost: (host: string) => boolean;
   /** Folder of the built dashboard. */
   dashboard: string;
   /** Fires when the server stops: ends the streams. */
@@ -49,15 +44,6 @@ export function queryRoutes(o: QueryRoutesOptions): Route[] {
     'Time of one answer of the read API.',
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
   );
-
-  /** The route, for those who may read only. */
-  const guarded = (route: Route): Route => ({
-    ...route,
-    handle(exchange) {
-      checkReader(exchange, o);
-      return route.handle(exchange);
-    },
-  });
 
   const routes: Route[] = [
     {
@@ -133,28 +119,10 @@ export function queryRoutes(o: QueryRoutesOptions): Route[] {
     },
     staticRoute(o.dashboard),
   ];
-  return routes.map(guarded);
+  return routes.map((route) => guard(route, o));
 }
 
 const NO_STORE = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
-
-function checkReader({ request, response }: Exchange, o: QueryRoutesOptions): void {
-  if (!o.isOurHost(request.headers.host ?? '')) {
-    throw new AppError(
-      'forbidden_host',
-      `The Host header "${request.headers.host ?? ''}" is not an address of this server.`,
-    );
-  }
-  if (o.login === '') return;
-  const basic = /^Basic (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  const given = Buffer.from(basic, 'base64').toString('utf8');
-  if (!timingSafeEqual(digest(given), digest(o.login))) {
-    // Without it no browser asks for them.
-    response.setHeader('www-authenticate', 'Basic realm="Clickstream", charset="UTF-8"');
-    throw new AppError('unauthorized', 'Reading needs the user and password of CLICKSTREAM_LOGIN.');
-  }
-}
 
 /** Server-sent events (WHATWG HTML, section 9.2) on this response, until it is closed. */
 async function openStream(

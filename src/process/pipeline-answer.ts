@@ -1,0 +1,58 @@
+/**
+ * The sum of the pipeline as it is answered: `accepted = stored + duplicate + rejected + removed +
+ * waiting + missing`. The dashboard imports these types.
+ */
+
+export interface Counts {
+  /** Records on the log: each was answered with 202, or with the reason why it is refused. */
+  accepted: number;
+  stored: number;
+  duplicate: number;
+  rejected: number;
+  /** Taken out of the store on purpose, and recorded as such. */
+  removed: number;
+  /** On the log, not in the store yet. */
+  waiting: number;
+  /** `accepted` less all the others: what the store lost, or below zero what it has twice. */
+  missing: number;
+}
+
+export interface PipelineAnswer {
+  /** No count of any partition, project and minute is missing or doubled. */
+  closed: boolean;
+  /** Of everything, or of the project that was asked for. */
+  total: Counts;
+  /**
+   * Since the beginning. What the log says by project is known of the last hour and of what waits:
+   * only what is missing there can be told by project; the rest is in its partition and the total.
+   */
+  projects: ({ project_id: string } & Counts)[];
+  /** The last 60 minutes by `received_at`, oldest first. `time`: their start, ms since 1970. */
+  minutes: ({ time: number } & Counts)[];
+  /** Every partition of every log, whatever project is asked for; the current log is the last. */
+  partitions: {
+    log_id: number;
+    log_partition: number;
+    /** One past the last record; of an earlier log, one past the last that the store has seen. */
+    accepted: number;
+    /** Everything before it is in the store. */
+    committed: number;
+    waiting: number;
+    missing: number;
+    /** Age of the oldest record that waits. */
+    behind_ms: number;
+  }[];
+  /** Why events were refused: the most frequent ones first. */
+  rejected: {
+    project_id: string;
+    reason: string;
+    field: string;
+    last_hour: number;
+    events: number;
+  }[];
+  /** Every record received before this time is in the store; ISO 8601. */
+  stored_until: string;
+  took_ms: number;
+  /** The last comparison of every record with its row, by itself. */
+  last_audit: null;
+}

@@ -1,0 +1,96 @@
+/**
+ * The sum of the pipeline for people and programs: `GET /api/pipeline`, and gauges for Prometheus
+ * from the same numbers.
+ */
+import type { Clock } from '../base/clock.ts';
+import { AppError } from '../base/errors.ts';
+import { type Route, sendJson } from '../base/http.ts';
+import type { Metrics, Samples } from '../base/metrics.ts';
+import type { Pipeline } from './pipeline.ts';
+import type { PipelineAnswer } from './pipeline-answer.ts';
+
+const NO_STORE = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+const OUTCOMES = [
+  'accepted',
+  'stored',
+  'duplicate',
+  'rejected',
+  'removed',
+  'waiting',
+  'missing',
+] as const;
+/** A scrape does not wait longer: what is counted for the first time may take a while. */
+const SCRAPE_MS_MAX = 2_000;
+/** So many projects have their own samples; the rest is summed up as one. */
+const PROJECTS_MAX = 100;
+const OTHERS = '(others)';
+
+/** `pipeline` is undefined in a process that does not have both the log and the store. */
+export function pipelineRoute(pipeline: Pipeline | undefined): Route {
+  return {
+    method: 'GET',
+    path: '/api/pipeline',
+    async handle({ response, url }) {
+      if (pipeline === undefined) {
+        throw new AppError(
+          'not_found',
+          'This process has no log, so it cannot say what waits on it: ask the one with the role "process".',
+        );
+      }
+      const unknown = [...url.searchParams.keys()].find((name) => name !== 'project');
+      if (unknown !== undefined) {
+        throw new AppError('bad_request', `"${unknown}" is not a parameter; there is project.`, {
+          field: unknown,
+        });
+      }
+      const project = url.searchParams.get('project') ?? undefined;
+      sendJson(response, 200, await pipeline.answer(project), NO_STORE);
+    },
+  };
+}
+
+/** Has no samples while the sum cannot be counted: old ones would pass for new. */
+export function pipelineGauges(metrics: Metrics, pipeline: Pipeline, clock: Clock): void {
+  const sample = async (read: (answer: PipelineAnswer) => Samples): Promise<Samples> => {
+    const answered = new AbortController();
+    const counting = pipeline.answer().catch((error: unknown) => {
+      if (!(error instanceof AppError)) throw error;
+    });
+    const late = clock.sleep(SCRAPE_MS_MAX, answered.signal);
+    try {
+      const answer = await Promise.race([counting, late]);
+      return answer === undefined ? [] : read(answer);
+    } finally {
+      answered.abort();
+    }
+  };
+  metrics.gauge(
+    'clickstream_records',
+    'Records by what became of them: accepted is the sum of the others.',
+    () => sample(({ projects }) => samplesOf(projects)),
+    ['project', 'outcome'],
+  );
+  metrics.gauge('clickstream_records_missing', 'Records without a row; below 0: with two.', () =>
+    sample(({ total }) => [[{}, total.missing]]),
+  );
+  metrics.gauge(
+    'clickstream_pipeline_closed',
+    '1 when nothing is missing or doubled, else 0.',
+    () => sample(({ closed }) => [[{}, closed ? 1 : 0]]),
+  );
+}
+
+function samplesOf(projects: PipelineAnswer['projects']): Samples {
+  const sums = new Map<string, number>();
+  for (const [i, project] of projects.entries()) {
+    const name = i < PROJECTS_MAX ? project.project_id : OTHERS;
+    for (const outcome of OUTCOMES) {
+      const key = JSON.stringify({ project: name, outcome });
+      sums.set(key, (sums.get(key) ?? 0) + project[outcome]);
+    }
+  }
+  return [...sums].map(([labels, records]) => [
+    JSON.parse(labels) as Record<string, string>,
+    records,
+  ]);
+}
