@@ -2,11 +2,14 @@
  * One event from HTTP to answer, through the whole system as it is started. Read this first.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { readUsers } from '../src/engine/users.ts';
+import type { PipelineAnswer } from '../src/process/pipeline-answer.ts';
 import type { Answer, LiveUpdate, Question } from '../src/query/questions.ts';
 import { removeFolder, type SystemProcess, startSystem, temporaryFolder } from './system.ts';
 
@@ -306,9 +309,34 @@ test('whatever bytes are sent, they are answered with a reason, and each event i
 });
 
 test('the sum closes: every record of the log is one row', async () => {
+  const ask = async (): Promise<PipelineAnswer> => {
+    const response = await fetch(`${system.url}/api/pipeline`);
+    return (await response.json()) as PipelineAnswer;
+  };
+  let sum = await ask();
+  // An answer holds for some seconds.
+  while (sum.total.waiting > 0) sum = await ask();
+  const { accepted, stored, duplicate, rejected, removed, waiting, missing } = sum.total;
+  assert.equal(accepted, stored + duplicate + rejected + removed + waiting);
+  assert.deepEqual([sum.closed, missing, removed], [true, 0, 0]);
+  assert.ok(duplicate >= 2 && rejected >= 2);
+  const shop = sum.projects.find(({ project_id }) => project_id === 'shop');
+  // The other project is that of the self-check.
+  assert.equal(accepted - (shop?.accepted ?? 0), 1);
   const metrics = await (await fetch(`${system.url}/metrics`)).text();
-  const number = (name: string) =>
-    Number(new RegExp(`^${name}\\{partition="0"\\} (\\d+)$`, 'm').exec(metrics)?.[1]);
-  assert.ok(number('clickstream_log_end') > 0);
-  assert.equal(number('clickstream_log_committed'), number('clickstream_log_end'));
+  const number = (name: string) => Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(metrics)?.[1]);
+  assert.equal(number('clickstream_log_end\\{partition="0"\\}'), accepted);
+  assert.equal(number('clickstream_log_committed\\{partition="0"\\}'), accepted);
+  assert.equal(number('clickstream_records\\{project="shop",outcome="stored"\\}'), shop?.stored);
+  assert.equal(number('clickstream_pipeline_closed'), 1);
+});
+
+test('the sum is guarded like all reading', async () => {
+  const { request } = await import('node:http');
+  const { port } = new URL(system.url);
+  const headers = { host: `evil.example:${port}` };
+  const asking = request({ port, host: '127.0.0.1', path: '/api/pipeline', headers }).end();
+  const [answer] = (await once(asking, 'response')) as [IncomingMessage];
+  assert.equal(answer.resume().statusCode, 403);
+  assert.equal((await fetch(`${system.url}/api/pipeline`, { method: 'POST' })).status, 405);
 });

@@ -44,6 +44,8 @@ export function createMetrics(): Metrics {
         async collect() {
           const value = await read();
           this.reset();
+          // It begins with a 0, which nobody has counted.
+          if (labels.length === 0) this.remove({});
           if (typeof value === 'number') this.set(value);
           else for (const [values, number] of value) this.set(values, number);
         },

@@ -1,0 +1,115 @@
+/** The sum as it is asked for: over HTTP, with one parameter or none, and by a scrape. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { realClock } from '../base/clock.ts';
+import { AppError } from '../base/errors.ts';
+import { createHttpServer } from '../base/http.ts';
+import { createLogger } from '../base/logger.ts';
+import { createMetrics } from '../base/metrics.ts';
+import type { Pipeline } from './pipeline.ts';
+import type { Counts, PipelineAnswer } from './pipeline-answer.ts';
+import { pipelineGauges, pipelineRoute } from './pipeline-http.ts';
+
+const LIMITS = {
+  headersTimeoutMs: 5_000,
+  requestTimeoutMs: 5_000,
+  connectionsMax: 100,
+  addressConnectionsMax: 100,
+  headerBytesMax: 16_384,
+};
+
+const countsOf = (stored: number, missing = 0): Counts => ({
+  accepted: stored + missing,
+  stored,
+  ...{ duplicate: 0, rejected: 0, removed: 0, waiting: 0, missing },
+});
+
+const answerOf = (projects: PipelineAnswer['projects'], missing = 0): PipelineAnswer => ({
+  closed: missing === 0,
+  total: countsOf(5, missing),
+  projects,
+  minutes: [],
+  partitions: [],
+  rejected: [],
+  stored_until: '2026-11-24T12:00:00.000Z',
+  took_ms: 1,
+  last_audit: null,
+});
+
+async function listen(t: TestContext, pipeline: Pipeline | undefined): Promise<string> {
+  const server = createHttpServer([pipelineRoute(pipeline)], LIMITS, createLogger('silent'));
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.after(async () => {
+    server.closeAllConnections();
+    await once(server.close(), 'close');
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/pipeline`;
+}
+
+test('the sum is answered for all projects, or for the one that is named', async (t) => {
+  const asked: (string | undefined)[] = [];
+  const url = await listen(t, {
+    answer: async (project) => {
+      asked.push(project);
+      return answerOf([]);
+    },
+  });
+  for (const query of ['', '?project=shop', '?project=']) {
+    const response = await fetch(url + query);
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get('cache-control'), 'no-store');
+    assert.deepEqual(await response.json(), answerOf([]));
+  }
+  assert.deepEqual(asked, [undefined, 'shop', '']);
+  const wrong = await fetch(`${url}?projects=shop`);
+  assert.equal(wrong.status, 400);
+  assert.match(await wrong.text(), /\\"projects\\" is not a parameter; there is project/);
+});
+
+test('a process without a log says who can be asked', async (t) => {
+  const response = await fetch(await listen(t, undefined));
+  assert.equal(response.status, 404);
+  assert.match(await response.text(), /no log.*the role \\"process\\"/);
+});
+
+async function scrape(answer: Pipeline['answer']): Promise<string[]> {
+  const metrics = createMetrics();
+  pipelineGauges(metrics, { answer }, realClock);
+  return (await metrics.text())
+    .split('\n')
+    .filter((line) => /^clickstream_(records|pipeline)/.test(line));
+}
+
+test('a scrape has the sum by project and outcome, and whether it closes', async () => {
+  const lines = await scrape(async () =>
+    answerOf(
+      [
+        { project_id: 'shop', ...countsOf(5) },
+        { project_id: '', ...countsOf(1, 2) },
+      ],
+      2,
+    ),
+  );
+  assert.ok(lines.includes('clickstream_records{project="shop",outcome="stored"} 5'));
+  assert.ok(lines.includes('clickstream_records{project="",outcome="missing"} 2'));
+  assert.ok(lines.includes('clickstream_records_missing 2'));
+  assert.ok(lines.includes('clickstream_pipeline_closed 0'));
+  assert.equal(lines.length, 2 * 7 + 2);
+});
+
+test('a scrape has no more than a hundred projects and the sum of the others', async () => {
+  const projects = Array.from({ length: 130 }, (_, i) => {
+    return { project_id: `p${i}`, ...countsOf(3) };
+  });
+  const lines = await scrape(async () => answerOf(projects));
+  assert.equal(lines.length, 101 * 7 + 2);
+  assert.ok(lines.includes('clickstream_records{project="(others)",outcome="stored"} 90'));
+});
+
+test('a scrape has no sum, rather than an old one, when it cannot be counted in time', async () => {
+  const down = new AppError('store_unreachable', 'The store does not answer.');
+  assert.deepEqual(await scrape(() => Promise.reject(down)), []);
+  assert.deepEqual(await scrape(() => new Promise(() => undefined)), []);
+});
