@@ -73,6 +73,46 @@ function snapshot(): View {
   return cached.view;
 }
 
+export const PAGES = { '/': 'Overview', '/pipeline': 'Pipeline' } as const;
+export type Path = keyof typeof PAGES;
+
+function pathNow(): Path {
+  return window.location.pathname === '/pipeline' ? '/pipeline' : '/';
+}
+
+/** Which page is looked at. */
+export function usePath(): Path {
+  return useSyncExternalStore(subscribe, pathNow);
+}
+
+/** The address of another page that looks at the same. */
+export const addressOfPage = (path: Path): string => path + window.location.search;
+
+function goTo(address: string): void {
+  history.pushState(null, '', address);
+  for (const listener of listeners) listener();
+}
+
+export function goToPage(path: Path): void {
+  goTo(addressOfPage(path));
+}
+
+/** The project that the address names; undefined where it names none. */
+export function useNamedProject(): string | undefined {
+  return useSyncExternalStore(
+    subscribe,
+    () => new URLSearchParams(window.location.search).get('project') ?? undefined,
+  );
+}
+
+export function nameProject(project: string | undefined): void {
+  const query = new URLSearchParams(window.location.search);
+  query.delete('project');
+  if (project !== undefined) query.set('project', project);
+  const search = query.toString();
+  goTo(search === '' ? window.location.pathname : `?${search}`);
+}
+
 export function useView(): View {
   return useSyncExternalStore(subscribe, snapshot);
 }
@@ -84,8 +124,7 @@ export function changeView(change: Partial<View>): void {
   if (view.range !== DEFAULT_RANGE) query.set('range', view.range);
   if (view.project !== 'shop') query.set('project', view.project);
   const search = query.toString();
-  history.pushState(null, '', search === '' ? window.location.pathname : `?${search}`);
-  for (const listener of listeners) listener();
+  goTo(search === '' ? window.location.pathname : `?${search}`);
 }
 
 export function addFilter(filter: Filter): void {

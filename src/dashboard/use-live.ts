@@ -113,6 +113,12 @@ export function followLive({ project, filters }: View): void {
   open();
 }
 
+/** No page shows the stream any more. */
+export function leaveLive(): void {
+  address = '';
+  open();
+}
+
 export function pauseLive(paused: boolean): void {
   isPaused = paused;
   set({ status: paused ? 'paused' : 'connecting' });

@@ -47,7 +47,7 @@ export function useQuestion<Q extends Question>(question: Q, isVisible = true): 
   const isHeld = useLive((live) => live.status === 'paused');
   return useQuery({
     queryKey: [address],
-    queryFn: ({ signal }) => ask<Q>(address, signal),
+    queryFn: ({ signal }) => ask<Answer<Q>>(address, signal),
     placeholderData: keepPreviousData,
     refetchInterval: isHeld ? false : RANGE_MS[range][1],
     refetchOnWindowFocus: !isHeld,
@@ -65,7 +65,7 @@ export function useBefore<Q extends Question>(question: Q): Answer<Q> | undefine
   const address = addressOf(question, view, time);
   const { data } = useQuery({
     queryKey: [address],
-    queryFn: ({ signal }) => ask<Q>(address, signal),
+    queryFn: ({ signal }) => ask<Answer<Q>>(address, signal),
     staleTime: Number.POSITIVE_INFINITY,
     refetchOnWindowFocus: false,
     enabled: view.range !== 'all',
@@ -79,13 +79,14 @@ export function useIsEmpty(isLikely: boolean): boolean {
   const address = addressOf('totals', { project, range: 'all', filters: [] }, { range: 'all' });
   const { data } = useQuery({
     queryKey: [address],
-    queryFn: ({ signal }) => ask<'totals'>(address, signal),
+    queryFn: ({ signal }) => ask<Answer<'totals'>>(address, signal),
     enabled: isLikely,
   });
   return isLikely && data?.rows[0]?.events === 0;
 }
 
-async function ask<Q extends Question>(address: string, signal: AbortSignal): Promise<Answer<Q>> {
+/** The JSON at an address of the API; an error has the server's own sentence. */
+export async function ask<T>(address: string, signal: AbortSignal): Promise<T> {
   const response = await fetch(address, { signal }).catch((error: unknown) => {
     throw error instanceof TypeError ? new Error('The server cannot be reached.') : error;
   });

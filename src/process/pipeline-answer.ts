@@ -23,7 +23,7 @@ export interface PipelineAnswer {
   /** Of everything, or of the project that was asked for. */
   total: Counts;
   /**
-   * Since the beginning. What the log says by project is known of the last hour and of what waits:
+   * Every project since the beginning, whichever is asked for. What the log says by project is known of the last hour and of what waits:
    * only what is missing there can be told by project; the rest is in its partition and the total.
    */
   projects: ({ project_id: string } & Counts)[];

@@ -230,7 +230,7 @@ function answerOf(sum: Sum, asked: string | undefined): PipelineAnswer {
       !partitions.some(isMissing) &&
       !all.some(({ minutes }) => [...minutes.values()].some(isMissing)),
     total,
-    projects: shown
+    projects: all
       .map(({ project_id, total }) => ({ project_id, ...total }))
       .sort((a, b) => b.accepted - a.accepted || (a.project_id < b.project_id ? -1 : 1)),
     minutes: [...times]

@@ -5,6 +5,8 @@
 import { type ReactNode, useId, useState } from 'react';
 import { DataTable } from './DataTable.tsx';
 
+const NOTHING = 'Nothing in this range. Choose a longer one, or fewer filters, above.';
+
 export interface PanelProps<Row extends object> {
   title: string;
   /** How it is counted, in a sentence. */
@@ -14,7 +16,10 @@ export interface PanelProps<Row extends object> {
   isEmpty?: boolean;
   error: Error | null;
   onRetry: () => void;
-  csv: string;
+  /** Address of the rows, for a download. */
+  csv?: string;
+  /** What to say where there is nothing to draw. */
+  empty?: string;
   /** Names of the table's columns, in words. */
   columns: Readonly<Partial<Record<keyof Row & string, string>>>;
   /** The rows answer an earlier view; those of this one are on their way. */
@@ -53,9 +58,11 @@ export function Panel<Row extends object>(props: PanelProps<Row>) {
         <button type="button" aria-pressed={isTable} onClick={() => setTable(!isTable)}>
           Table
         </button>
-        <a href={`${props.csv}&format=csv`} download aria-label={`${props.title} as CSV`}>
-          CSV
-        </a>
+        {props.csv !== undefined && (
+          <a href={`${props.csv}&format=csv`} download aria-label={`${props.title} as CSV`}>
+            CSV
+          </a>
+        )}
       </figcaption>
       <div
         className={props.isOld ? 'panel-body old' : 'panel-body'}
@@ -85,9 +92,7 @@ function content<Row extends object>(
     );
   }
   if (props.isEmpty ?? rows.length === 0) {
-    return (
-      <p className="state">Nothing in this range. Choose a longer one, or fewer filters, above.</p>
-    );
+    return <p className="state">{props.empty ?? NOTHING}</p>;
   }
   if (isTable) return <DataTable rows={rows} columns={props.columns} caption={props.title} />;
   return props.children(rows);
