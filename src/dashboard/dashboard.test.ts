@@ -17,6 +17,7 @@ import {
 import { realClock } from '../base/clock.ts';
 import { createLogger } from '../base/logger.ts';
 import { fillHistory } from '../demo/traffic.ts';
+import type { PipelineAnswer } from '../process/pipeline-answer.ts';
 
 const USER_AGENT =
   'Mozilla/5.0 (X11; Linux x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/153.0.0.0 Safari/537.36';
@@ -154,50 +155,52 @@ test('a click in the shop moves the number on the dashboard', async () => {
   await dashboard.close();
 });
 
+/** Texts that do not fit into their element, and whether the page is wider than the window. */
+async function cutOf(page: Page): Promise<{ cut: (string | null)[]; isWide: boolean }> {
+  return page.evaluate(() => ({
+    cut: [...document.querySelectorAll('h1, h2, h3, .value, .name, .big-number, .term, button')]
+      .filter((element) => element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0)
+      .map((element) => element.textContent),
+    isWide: document.documentElement.scrollWidth > window.innerWidth,
+  }));
+}
+
 test('no title or value is cut off and nothing is wider than the window', async () => {
   for (const width of [1500, 900, 390]) {
     const { page, close } = await open({ width });
     await drawAll(page);
-    const cut = await page.evaluate(() =>
-      [...document.querySelectorAll('h1, h2, h3, .value, .name, .big-number, button')]
-        .filter(
-          (element) => element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0,
-        )
-        .map((element) => element.textContent),
-    );
-    const isWide = await page.evaluate(
-      () => document.documentElement.scrollWidth > window.innerWidth,
-    );
-    assert.deepEqual({ width, cut, isWide }, { width, cut: [], isWide: false });
+    assert.deepEqual({ width, ...(await cutOf(page)) }, { width, cut: [], isWide: false });
     await close();
   }
 });
 
-test('everyone can read it: no violation of WCAG 2.2 AA, in both themes and two widths', async () => {
+/** What axe finds on the page as it is now; a picture of it is kept. */
+async function violationsOf(page: Page, picture: string): Promise<string[]> {
   const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+  await page.screenshot({ path: `${SCREENSHOTS}/${picture}.png`, fullPage: true });
+  // In a world of its own, where the page's content policy does not reach.
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const runner = (
+      window as unknown as {
+        axe: {
+          run(
+            options: object,
+          ): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }>;
+        };
+      }
+    ).axe;
+    const result = await runner.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'] });
+    return result.violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html.slice(0, 160)}`);
+  });
+}
+
+test('everyone can read it: no violation of WCAG 2.2 AA, in both themes and two widths', async () => {
   for (const scheme of ['light', 'dark'] as const) {
     for (const width of [1280, 390]) {
       const { page, close } = await open({ scheme, width });
       await drawAll(page);
-      await page.screenshot({
-        path: `${SCREENSHOTS}/dashboard-${scheme}-${width}.png`,
-        fullPage: true,
-      });
-      // In a world of its own, where the page's content policy does not reach.
-      await page.evaluate(axe);
-      const violations = await page.evaluate(async () => {
-        const runner = (
-          window as unknown as {
-            axe: {
-              run(
-                options: object,
-              ): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }>;
-            };
-          }
-        ).axe;
-        const result = await runner.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'] });
-        return result.violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html.slice(0, 160)}`);
-      });
+      const violations = await violationsOf(page, `dashboard-${scheme}-${width}`);
       assert.deepEqual({ scheme, width, violations }, { scheme, width, violations: [] });
       await close();
     }
@@ -369,4 +372,149 @@ test('an installation without events says how to send the first', async () => {
   await page.getByTestId('totals-Events').getByText(/\d/).waitFor();
   assert.equal(await page.getByText('Waiting for the first event').count(), 0);
   await close();
+});
+
+async function sumOf(query = ''): Promise<PipelineAnswer> {
+  return (await fetch(`${system.url}/api/pipeline${query}`)).json() as Promise<PipelineAnswer>;
+}
+
+const OUTCOMES = ['stored', 'duplicate', 'rejected', 'removed', 'waiting'] as const;
+const lineOf = ({ total }: PipelineAnswer): string => {
+  const terms = OUTCOMES.map((name) => `${total[name].toLocaleString('en-GB')} ${name}`);
+  return `${total.accepted.toLocaleString('en-GB')} accepted = ${terms.join(' + ')}`;
+};
+
+async function sendToShop(events: readonly object[]): Promise<void> {
+  const response = await fetch(`${system.url}/v1/events?key=shop-dev-key`, {
+    method: 'POST',
+    body: JSON.stringify(events),
+  });
+  await response.text();
+}
+
+test('the pipeline page has the sum, says that it closes, and goes on by itself', async () => {
+  await sendToShop([
+    ...[1, 1, 2].map((id) => ({ event_name: 'SUM', event_id: `sum-${id}` })),
+    { event_name: 'SUM', quantity: 'many' },
+  ]);
+  const { page, complaints, close } = await open();
+  await page.getByRole('link', { name: 'Pipeline' }).click();
+  await page.waitForURL('**/pipeline');
+  assert.equal(await page.title(), 'Pipeline · Clickstream');
+  const line = page.getByTestId('sum');
+  const isShown = async (sum: PipelineAnswer) =>
+    page.waitForFunction(
+      (words) =>
+        document.querySelector('[data-testid=sum]')?.textContent?.trim().replaceAll(/\s+/g, ' ') ===
+        words,
+      lineOf(sum),
+    );
+  await line.waitFor();
+  let sum = await sumOf();
+  while (sum.total.waiting > 0) sum = await sumOf();
+  await isShown(sum);
+  assert.match((await page.getByTestId('sum-mark').textContent()) ?? '', /^✓ The sum closes/);
+  assert.equal(
+    await page.getByTestId('stage-log').textContent(),
+    sum.total.accepted.toLocaleString('en-GB'),
+  );
+  const rejected = page.locator('figure', { hasText: 'Rejected, by reason and field' });
+  const row = rejected.locator('tr', { hasText: 'quantity' });
+  assert.equal(await row.textContent(), 'bad_formatquantityshop11');
+  const partition = page.locator('figure', { hasText: 'Partitions of the log' });
+  const end = sum.total.accepted.toLocaleString('en-GB');
+  assert.equal(await partition.locator('tbody tr').textContent(), `1 (current)00–0${end}${end}`);
+
+  // Nobody touches the page.
+  await sendToShop([{ event_name: 'SUM', event_id: 'sum-3' }]);
+  const { accepted, stored } = sum.total;
+  await isShown({ ...sum, total: { ...sum.total, accepted: accepted + 1, stored: stored + 1 } });
+
+  await page.getByRole('combobox', { name: 'Project' }).selectOption('self-check');
+  await page.waitForURL('**/pipeline?project=self-check');
+  await isShown(await sumOf('?project=self-check'));
+  await page.getByRole('link', { name: 'Overview' }).click();
+  await page.getByRole('heading', { name: 'Now', exact: true }).waitFor();
+  await page.goBack();
+  await line.waitFor();
+  assert.deepEqual(complaints, []);
+  await close();
+});
+
+/** The page with an answer of our own. */
+async function openPipeline(answer: PipelineAnswer | undefined, look: Look = {}) {
+  const opened = await open({ ...look, path: '/icon.svg' });
+  await opened.page.route('**/api/pipeline*', (route) =>
+    answer === undefined ? route.abort() : route.fulfill({ json: answer }),
+  );
+  await opened.page.goto(`${system.url}/pipeline`);
+  return opened;
+}
+
+test('a sum that does not close says by how much and where', async () => {
+  const sum = await sumOf();
+  const minute = sum.minutes.at(-2);
+  const [partition] = sum.partitions;
+  const shop = sum.projects.find(({ project_id }) => project_id === 'shop');
+  assert.ok(minute && partition && shop);
+  sum.closed = false;
+  for (const counts of [minute, partition, shop, sum.total]) counts.missing = 2;
+  Object.assign(partition, { waiting: 7, behind_ms: 12_345 });
+  const { page, close } = await openPipeline(sum);
+  assert.equal(
+    await page.getByTestId('sum-mark').textContent(),
+    '! The sum does not close: 2 missing. Where: partition 0 of log 1 (2 missing), shop (2 missing).',
+  );
+  assert.match((await page.getByTestId('sum').textContent()) ?? '', /\+ 2 missing/);
+  assert.ok((await page.locator('.stage.late').textContent())?.includes('the oldest for 12.3 s'));
+  // The minute is marked, and its numbers are reached by keyboard.
+  const minutes = page.getByTestId('minutes');
+  assert.equal(await minutes.locator('svg .remark').textContent(), '!');
+  await minutes.locator('svg').focus();
+  await page.keyboard.press('End');
+  await page.keyboard.press('ArrowLeft');
+  assert.match((await minutes.locator('.tip').textContent()) ?? '', /2 missing$/);
+  await close();
+});
+
+test('a pipeline that cannot be asked says so, and keeps what it had', async () => {
+  const { page, close } = await openPipeline(undefined);
+  await page.getByText('The server cannot be reached.').waitFor();
+  await page.unroute('**/api/pipeline*');
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByTestId('sum').waitFor();
+  await page.route('**/api/pipeline*', (route) =>
+    route.fulfill({ status: 503, json: { error: { code: 'store_unreachable', message: 'No.' } } }),
+  );
+  await page.getByText('Not refreshed').waitFor();
+  assert.ok(await page.getByTestId('sum').isVisible());
+  await close();
+});
+
+test('a pipeline without records has words for it', async () => {
+  const sum = await sumOf('?project=nobody');
+  const { page, complaints, close } = await openPipeline({ ...sum, projects: [], rejected: [] });
+  await page.getByText('Nothing was received in the last 60 minutes.').waitFor();
+  await page.getByText('No event was refused.').waitFor();
+  await page.getByText('No record has been accepted yet.').waitFor();
+  assert.deepEqual(complaints, []);
+  await close();
+});
+
+test('the pipeline page can be read by everyone, in both themes and three widths', async () => {
+  const sum = await sumOf();
+  const open = { ...sum, closed: false, total: { ...sum.total, missing: 1 } };
+  for (const scheme of ['light', 'dark'] as const) {
+    for (const [width, answer] of [
+      [1500, sum],
+      [900, open],
+      [390, sum],
+    ] as const) {
+      const { page, close } = await openPipeline(answer, { scheme, width });
+      await page.getByTestId('minutes').locator('svg').waitFor();
+      assert.deepEqual(await violationsOf(page, `pipeline-${scheme}-${width}`), []);
+      assert.deepEqual({ width, ...(await cutOf(page)) }, { width, cut: [], isWide: false });
+      await close();
+    }
+  }
 });

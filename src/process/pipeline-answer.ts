@@ -29,7 +29,7 @@ export interface PipelineAnswer {
   projects: ({ project_id: string } & Counts)[];
   /** The last 60 minutes by `received_at`, oldest first. `time`: their start, ms since 1970. */
   minutes: ({ time: number } & Counts)[];
-  /** Every partition of every log, whatever project is asked for; the current log is the last. */
+  /** Every partition of every log, whatever project is asked for; those of the current log first. */
   partitions: {
     log_id: number;
     log_partition: number;

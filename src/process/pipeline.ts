@@ -200,8 +200,8 @@ function partitionsOf(
       };
     })
     .sort((a, b) => {
-      const isLast = Number(a.log_id === logId) - Number(b.log_id === logId);
-      return isLast || a.log_id - b.log_id || a.log_partition - b.log_partition;
+      const isFirst = Number(b.log_id === logId) - Number(a.log_id === logId);
+      return isFirst || b.log_id - a.log_id || a.log_partition - b.log_partition;
     });
 }
 

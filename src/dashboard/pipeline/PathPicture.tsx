@@ -8,7 +8,7 @@ const BEHIND_MS_MAX = 10_000;
 
 export function PathPicture({ answer }: { answer: PipelineAnswer }) {
   const { total, minutes, partitions } = answer;
-  const current = partitions.at(-1)?.log_id;
+  const current = partitions[0]?.log_id;
   const parts = partitions.filter(({ log_id }) => log_id === current);
   const behindMs = Math.max(0, ...parts.map(({ behind_ms }) => behind_ms));
   const isLate = behindMs > BEHIND_MS_MAX;
@@ -25,7 +25,7 @@ export function PathPicture({ answer }: { answer: PipelineAnswer }) {
       </Stage>
       <Flow words="read" />
       <Stage name="process" value={total.waiting} unit="records waiting" isLate={isLate}>
-        {total.waiting === 0 ? 'nothing is behind' : `the oldest since ${secondsOf(behindMs)}`}
+        {behindMs === 0 ? 'nothing is behind' : `the oldest for ${secondsOf(behindMs)}`}
       </Stage>
       <Flow words="insert" />
       <Stage name="store" value={rows} unit="rows">

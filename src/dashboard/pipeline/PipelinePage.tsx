@@ -60,9 +60,14 @@ function Content({ answer }: { answer: PipelineAnswer }) {
   return (
     <>
       <SumLine answer={answer} />
+      {answer.total.accepted === 0 && (
+        <p className="panel state">
+          No record has been accepted yet. They are counted here from the first one on.
+        </p>
+      )}
       <PathPicture answer={answer} />
       <Minutes minutes={answer.minutes} />
-      <div className="grid">
+      <div className="grid tables">
         <Projects projects={answer.projects} />
         <Rejected rejected={answer.rejected} />
       </div>

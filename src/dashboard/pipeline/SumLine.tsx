@@ -48,29 +48,25 @@ function Term({
   );
 }
 
-/** In words: so many are missing, or there twice. */
+/** So many are missing, or there twice. */
 export function missingWords(missing: number): string {
-  const many = Math.abs(missing);
-  if (missing > 0) return `${formatNumber(many)} ${many === 1 ? 'is' : 'are'} missing`;
-  return `${formatNumber(many)} ${many === 1 ? 'is' : 'are'} there twice`;
+  return `${formatNumber(Math.abs(missing))} ${missing > 0 ? 'missing' : 'there twice'}`;
 }
 
-function openWords({ projects, partitions }: PipelineAnswer): string {
+function openWords({ total, projects, partitions }: PipelineAnswer): string {
   const places = [
-    ...partitions
-      .filter(({ missing }) => missing !== 0)
-      .map(
-        ({ log_id, log_partition, missing }) =>
-          `${missingWords(missing)} in partition ${log_partition} of log ${log_id}`,
-      ),
-    ...projects
-      .filter(({ missing }) => missing !== 0)
-      .map(({ project_id, missing }) => `${missingWords(missing)} of ${nameOf(project_id)}`),
-  ];
-  const shown = places.slice(0, PLACES_MAX).join('; ');
-  const more = places.length > PLACES_MAX ? '; and more below' : '';
-  // One that is missing in a minute and there twice in another is neither in a sum of them.
-  return `The sum does not close: ${shown === '' ? 'see the minutes below' : shown + more}.`;
+    ...partitions.map(({ log_id, log_partition, missing }) => {
+      return { name: `partition ${log_partition} of log ${log_id}`, missing };
+    }),
+    ...projects.map(({ project_id, missing }) => ({ name: nameOf(project_id), missing })),
+  ]
+    .filter(({ missing }) => missing !== 0)
+    .map(({ name, missing }) => `${name} (${missingWords(missing)})`);
+  const what =
+    total.missing === 0 ? 'some are missing, some are there twice' : missingWords(total.missing);
+  const where = places.length === 0 ? 'see the minutes' : places.slice(0, PLACES_MAX).join(', ');
+  const more = places.length > PLACES_MAX ? ` and ${places.length - PLACES_MAX} more places` : '';
+  return `The sum does not close: ${what}. Where: ${where}${more}.`;
 }
 
 export function nameOf(project: string): string {

@@ -60,14 +60,12 @@ export function Rejected({ rejected }: Pick<PipelineAnswer, 'rejected'>) {
 }
 
 export function Partitions({ partitions }: Pick<PipelineAnswer, 'partitions'>) {
-  const current = partitions.at(-1)?.log_id;
-  // The newest log first.
+  const current = partitions[0]?.log_id;
   const rows = partitions
-    .toReversed()
     .slice(0, ROWS_MAX)
     .map(({ log_id, log_partition, behind_ms, waiting, ...rest }) => ({
       ...rest,
-      log: log_id === current ? `${log_id}, the current one` : String(log_id),
+      log: log_id === current ? `${log_id} (current)` : String(log_id),
       partition: String(log_partition),
       waiting,
       behind: waiting === 0 ? '–' : secondsOf(behind_ms),
@@ -80,11 +78,11 @@ export function Partitions({ partitions }: Pick<PipelineAnswer, 'partitions'>) {
         columns={{
           log: 'Log',
           partition: 'Partition',
-          accepted: 'Accepted',
-          committed: 'Committed',
           waiting: 'Waiting',
-          behind: 'Oldest waits since',
+          behind: 'Oldest waits for',
           missing: 'Missing',
+          committed: 'Committed',
+          accepted: 'Accepted',
         }}
       />
     </Framed>

@@ -49,7 +49,7 @@ export function StackChart({
   const shown = at === undefined ? undefined : bars[at];
   const title = `${unit} per ${bucketWords(bucketMs)}`;
   return (
-    <div ref={box} className="chart" style={{ height: heightPx }}>
+    <div ref={box} className="chart">
       <Legend names={layers} colors={colors} />
       {width > 0 && (
         <svg
@@ -89,12 +89,12 @@ export function StackChart({
                   !
                 </text>
               )}
-              {(bars.length - 1 - i) % every === 0 && step * i > LABEL_PX / 2 - MARGIN.left && (
+              {Math.round(bar.time / bucketMs) % every === 0 && (
                 <text
                   className="axis"
                   x={step / 2}
                   y={bottom + 17}
-                  textAnchor={i === bars.length - 1 ? 'end' : 'middle'}
+                  textAnchor={i >= bars.length - 2 ? 'end' : 'middle'}
                 >
                   {formatTick(new Date(bar.time), spanMs)}
                 </text>
