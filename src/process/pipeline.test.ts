@@ -342,6 +342,34 @@ test('what was removed on purpose is removed, from when it is recorded on', asyn
   }
 });
 
+test('a removal that is recorded while the store is asked does not open the sum', async () => {
+  const log = newLog();
+  await log.append([record(), record()]);
+  await processAll(log);
+  let isFirst = true;
+  const busy: Store = {
+    ...store,
+    async select(sql, ...rest) {
+      const rows = await store.select<never>(sql, ...rest);
+      if (isFirst && /FROM records WHERE/.test(sql)) {
+        isFirst = false;
+        await store.command(
+          `${REMOVALS} SELECT generateUUIDv4(), 'erased', project_id, log_id, log_partition, log_offset, received_at, 1
+           FROM records WHERE log_offset = 0`,
+        );
+      }
+      return rows;
+    },
+  };
+  const pipeline = createPipeline({ log, store: busy, records: createRecords(store), clock });
+  const found = await pipeline.answer();
+  assert.equal(isFirst, false);
+  assert.deepEqual(
+    [found.closed, counts(found.total)],
+    [true, { ...NONE, accepted: 2, stored: 2 }],
+  );
+});
+
 test('an earlier log of which a time limit took all rows is removed, not missing', async () => {
   const [one, two] = [newLog(), newLog()];
   const old = NOW_MS - 86_400_000;
