@@ -460,11 +460,14 @@ test('a sum that does not close says by how much and where', async () => {
   sum.closed = false;
   for (const counts of [minute, partition, shop, sum.total]) counts.missing = 2;
   Object.assign(partition, { waiting: 7, behind_ms: 12_345 });
+  const words =
+    '! The sum does not close: 2 missing. Where: partition 0 of log 1 (2 missing), shop (2 missing).';
+  // Also where another project is looked at.
+  const other = await openPipeline({ ...sum, total: { ...sum.total, missing: 0 } });
+  assert.equal(await other.page.getByTestId('sum-mark').textContent(), words);
+  await other.close();
   const { page, close } = await openPipeline(sum);
-  assert.equal(
-    await page.getByTestId('sum-mark').textContent(),
-    '! The sum does not close: 2 missing. Where: partition 0 of log 1 (2 missing), shop (2 missing).',
-  );
+  assert.equal(await page.getByTestId('sum-mark').textContent(), words);
   assert.match((await page.getByTestId('sum').textContent()) ?? '', /\+ 2 missing/);
   assert.ok((await page.locator('.stage.late').textContent())?.includes('the oldest for 12.3 s'));
   // The minute is marked, and its numbers are reached by keyboard.

@@ -91,6 +91,22 @@ test('what is older than the last 60 minutes leaves the minutes, and still waits
   assert.equal(counted.storedUntilMs, NOON);
 });
 
+test('minutes that come back when the clock is set back are whole', async () => {
+  const clock = stoppedClock();
+  const log = createMemoryLog({ partitions: 1, clock });
+  const tally = createTally(log, clock);
+  await log.append(many(3, 'shop', NOON));
+  clock.move(61 * MINUTE_MS);
+  await log.append(many(2, 'shop', clock.now()));
+  assert.deepEqual(linesOf(await tally.count()), ['shop 61 2 0']);
+  clock.move(-5 * MINUTE_MS);
+  await commitAll(log);
+  const back = await tally.count();
+  assert.deepEqual(linesOf(back), linesOf(await createTally(log, clock).count()));
+  const accepted = back.minutes.get('shop')?.get(clock.now() + 5 * MINUTE_MS)?.accepted;
+  assert.equal(accepted, 2);
+});
+
 test('a tally that nobody asked for more than an hour begins an hour ago', async () => {
   const clock = stoppedClock();
   const log = createMemoryLog({ partitions: 1, clock });

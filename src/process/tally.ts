@@ -23,7 +23,6 @@ export interface OnLog {
 }
 
 export interface Counted {
-  nowMs: number;
   /** Start of the first of the last 60 minutes. */
   sinceMs: number;
   /** By partition: where counting began, the committed offset, one past the last record. */
@@ -59,6 +58,7 @@ const PIECE = { recordsMax: 2_000, bytesMax: 1024 * 1024, waitMs: 0 };
 
 export function createTally(log: Log, clock: Clock): Tally {
   const followed: Followed[] = [];
+  let sinceMs = Number.NEGATIVE_INFINITY;
 
   /** Where counting begins: before it nothing waits, and nothing was received within the hour. */
   async function beginOf(partition: number, committed: number, nowMs: number): Promise<number> {
@@ -101,10 +101,10 @@ export function createTally(log: Log, clock: Clock): Tally {
       else if (f.done < committed)
         await readPiece(partition, f, [f.done, Math.min(committed, f.end)], [false, true]);
       else await readPiece(partition, f, [f.end, end], [true, false]);
-      dropBefore(f, firstMinute(nowMs));
+      dropBefore(f, sinceMs);
       await nextTurn();
     }
-    dropBefore(f, firstMinute(nowMs));
+    dropBefore(f, sinceMs);
     return f;
   }
 
@@ -112,13 +112,16 @@ export function createTally(log: Log, clock: Clock): Tally {
     // Taken at once: what is committed by now is what the store is asked about.
     const { ends, committed, oldestWaitingMs } = log.stats();
     const nowMs = clock.now();
+    const firstMs = (Math.floor(nowMs / MINUTE_MS) - (SPAN_MINUTES - 1)) * MINUTE_MS;
+    // The clock was set back: minutes that were dropped are looked at again.
+    if (firstMs < sinceMs) followed.length = 0;
+    sinceMs = firstMs;
     const parts: Followed[] = [];
     for (const [partition, end] of ends.entries())
       parts.push(await follow(partition, end, committed[partition] ?? 0, nowMs));
     const waitingSince = oldestWaitingMs.map((ms) => Math.min(nowMs, ms ?? nowMs));
     return {
-      nowMs,
-      sinceMs: firstMinute(nowMs),
+      sinceMs,
       from: parts.map(({ from }) => from),
       committed,
       ends,
@@ -137,10 +140,6 @@ export function createTally(log: Log, clock: Clock): Tally {
         return count();
       }),
   };
-}
-
-function firstMinute(nowMs: number): number {
-  return (Math.floor(nowMs / MINUTE_MS) - (SPAN_MINUTES - 1)) * MINUTE_MS;
 }
 
 function onLogOf(minutes: Followed['minutes'], minute: number, project: string): OnLog {

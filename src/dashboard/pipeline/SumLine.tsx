@@ -53,7 +53,7 @@ export function missingWords(missing: number): string {
   return `${formatNumber(Math.abs(missing))} ${missing > 0 ? 'missing' : 'there twice'}`;
 }
 
-function openWords({ total, projects, partitions }: PipelineAnswer): string {
+function openWords({ projects, partitions }: PipelineAnswer): string {
   const places = [
     ...partitions.map(({ log_id, log_partition, missing }) => {
       return { name: `partition ${log_partition} of log ${log_id}`, missing };
@@ -62,8 +62,9 @@ function openWords({ total, projects, partitions }: PipelineAnswer): string {
   ]
     .filter(({ missing }) => missing !== 0)
     .map(({ name, missing }) => `${name} (${missingWords(missing)})`);
-  const what =
-    total.missing === 0 ? 'some are missing, some are there twice' : missingWords(total.missing);
+  // Of everything, whichever project is looked at.
+  const missing = partitions.reduce((sum, partition) => sum + partition.missing, 0);
+  const what = missing === 0 ? 'as many are missing as are there twice' : missingWords(missing);
   const where = places.length === 0 ? 'see the minutes' : places.slice(0, PLACES_MAX).join(', ');
   const more = places.length > PLACES_MAX ? ` and ${places.length - PLACES_MAX} more places` : '';
   return `The sum does not close: ${what}. Where: ${where}${more}.`;
