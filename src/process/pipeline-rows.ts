@@ -20,13 +20,13 @@ interface Cell {
   last_offset: number;
 }
 
-export interface RowsOf extends Cell {
+interface RowsOf extends Cell {
   outcome: Outcome;
   /** Of the rows, those that are recorded as removed and are still there. */
   still_there: number;
 }
 
-export interface RejectedOf {
+interface RejectedOf {
   project_id: string;
   reason: string;
   field: string;

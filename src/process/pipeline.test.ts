@@ -113,7 +113,7 @@ async function processAll(log: Log): Promise<void> {
     batchRowsMax: 1_000,
     batchBytesMax: 1_000_000,
     batchIntervalMs: 1,
-    window: { windowMs: 86_400_000, idsMax: 1_000, filterIdsMax: 1_000, filtersMax: 4 },
+    window: { windowMs: 86_400_000, idsMax: 1_000, bytesMax: 50_000 },
   });
   const running = processor.run(ended.signal);
   const isWaiting = () => log.stats().oldestWaitingMs.some((ms) => ms !== undefined);

@@ -17,7 +17,7 @@ export const MINUTE_MS = 60_000;
 export const SPAN_MINUTES = 60;
 
 /** Records of one project and minute. */
-export interface OnLog {
+interface OnLog {
   accepted: number;
   done: number;
 }
