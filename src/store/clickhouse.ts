@@ -38,10 +38,10 @@ const INSERT_SETTINGS = Object.entries({
   .map(([name, value]) => `${name} = ${value}`)
   .join(', ');
 
-/** Errors of ClickHouse after which nothing of the INSERT is in the table: it refused the data. */
 /** The constraint `fence` of the table `records`. */
 const VIOLATED_CONSTRAINT = 469;
 
+/** Errors of ClickHouse after which nothing of the INSERT is in the table: it refused the data. */
 const REFUSALS = new Set([
   6, 16, 26, 27, 33, 36, 38, 41, 47, 53, 60, 62, 69, 70, 72, 73, 117, 131, 164, 252, 349, 407, 497,
   516,
