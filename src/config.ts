@@ -161,6 +161,10 @@ export const SETTINGS = {
     default: '1024',
     says: 'how many processed records stay on the log; the last hour always does',
   }),
+  CLICKSTREAM_KEEP_DAYS: integer(0, 36_500, {
+    default: '0',
+    says: 'how long events are kept in the store; 0 is for ever',
+  }),
   CLICKSTREAM_TRUST_PROXY: oneOf(['no', 'yes'], {
     default: 'no',
     says: 'yes: the address of the client is the last of X-Forwarded-For',
@@ -205,6 +209,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     }
   }
   const checked = config as Config;
+  checkKeepDays(checked);
   if (!isLoopback(checked.CLICKSTREAM_HOST)) {
     for (const [name, empty] of [
       ['CLICKSTREAM_KEYS', checked.CLICKSTREAM_KEYS.size === 0],
@@ -222,6 +227,18 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     checked.CLICKSTREAM_KEYS.set('shop-dev-key', 'shop');
   }
   return Object.freeze(checked);
+}
+
+/** An event must be in the store for as long as a copy of it, or its record on the log, may ask for it. */
+function checkKeepDays(config: Config): void {
+  const { CLICKSTREAM_KEEP_DAYS: days, CLICKSTREAM_WINDOW_HOURS: windowHours } = config;
+  const logHours = config.CLICKSTREAM_LOG_KEEP_HOURS;
+  if (days === 0 || (days * 24 >= windowHours && days * 24 > logHours)) return;
+  throw new AppError(
+    'bad_setting',
+    `CLICKSTREAM_KEEP_DAYS is ${days} days; it takes no less than CLICKSTREAM_WINDOW_HOURS (${windowHours} hours) and more than CLICKSTREAM_LOG_KEEP_HOURS (${logHours} hours), or 0.`,
+    { field: 'CLICKSTREAM_KEEP_DAYS' },
+  );
 }
 
 export function isLoopback(host: string): boolean {

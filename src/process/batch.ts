@@ -113,7 +113,7 @@ function forgetRefused(window: Window, { record, key }: Decoded, held: Outcomes)
 }
 
 /** Rows are made of nothing but the record: whatever goes wrong is its own fault, every time. */
-function rowOf(record: LogRecord, place: Place, make: () => Value[]): Value[] {
+export function rowOf(record: LogRecord, place: Place, make: () => Value[]): Value[] {
   try {
     return make();
   } catch {
@@ -121,7 +121,8 @@ function rowOf(record: LogRecord, place: Place, make: () => Value[]): Value[] {
   }
 }
 
-function decode(record: LogRecord): Decoded {
+/** A record that cannot be decoded is one that was refused. */
+export function decode(record: LogRecord): Decoded {
   try {
     const wire = decodeRecord(record.bytes);
     if ('rejected' in wire) return { record, wire, key: '' };

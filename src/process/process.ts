@@ -13,6 +13,7 @@ import type { Logger } from '../base/logger.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Committed, Log, LogRecord } from '../log/log.ts';
 import { type Batch, finishBatch } from './batch.ts';
+import { createErasedIds, type ErasedIds } from './erased-ids.ts';
 import type { Records } from './records.ts';
 import { createWindow, type Window, type WindowLimits } from './window.ts';
 import { loadWindow, openWindow } from './window-store.ts';
@@ -39,6 +40,8 @@ export interface Processor {
   batches(): number;
   /** Runs `work` as the owner of a partition, between two of its batches: nobody else writes then. */
   between<T>(partition: number, work: (owned: Partition, window: Window) => Promise<T>): Promise<T>;
+  /** To be kept up to date by whoever erases: a copy of what was erased is a duplicate. */
+  readonly erasedIds: ErasedIds;
 }
 
 /** A batch as it stands in the note of the log's committed offset: `offset` is its `from`. */
@@ -59,12 +62,20 @@ const READ_WAIT_MS = 1_000;
 export function createProcessor(options: ProcessorOptions): Processor {
   const { log, clock } = options;
   const turns = Array.from({ length: log.partitions }, createTurns);
+  const erasedIds = createErasedIds({
+    records: options.records,
+    sinceMs() {
+      const waiting = log.stats().oldestWaitingMs.filter((ms) => ms !== undefined);
+      return Math.min(clock.now(), ...waiting) - options.window.windowMs;
+    },
+  });
   let batches = 0;
   const onBatch = (): void => {
     batches++;
   };
   return {
     batches: () => batches,
+    erasedIds,
     async between(partition, work) {
       const turn = turns[partition];
       check(turn !== undefined, `${partition} is a partition of the log`);
@@ -75,6 +86,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
       const numbers = Array.from({ length: log.partitions }, (_, partition) => partition);
       const place = await untilStoreAnswers(options, signal, async () => {
         const logId = await options.records.registerLog(log.id);
+        await erasedIds.load();
         return { logId, owner: await options.records.takeOver(logId, numbers) };
       });
       if (place === undefined) return;
@@ -83,7 +95,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
         'Time of one insert into the store.',
         [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
       );
-      const shared = { ...options, ...place, signal, insertSeconds, onBatch };
+      const shared = { ...options, ...place, signal, insertSeconds, onBatch, erasedIds };
       await Promise.all(
         turns.map((turn, partition) => runPartition({ ...shared, partition, turn })),
       );
@@ -101,6 +113,7 @@ export interface Partition extends ProcessorOptions {
   logId: number;
   /** The number that the store knows this writer by. */
   owner: number;
+  erasedIds: ErasedIds;
   signal: AbortSignal;
   turn: Turn;
   insertSeconds: (value: number) => void;

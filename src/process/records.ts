@@ -72,6 +72,9 @@ export interface Records {
 
   /** The stored copies of these ids after a time, oldest first. */
   copies(project: string, ids: readonly string[], afterMs: number): Promise<StoredCopy[]>;
+
+  /** Events that were stored after a time and erased since: the hash of each key, and its time. */
+  erasedIds(afterMs: number): Promise<{ id_hash: string; received_ms: number }[]>;
 }
 
 /** Owners are told apart, not ordered: 2^48 of them are enough never to meet. */
@@ -163,6 +166,14 @@ export function createRecords(store: Store): Records {
            AND project_id = {project:String} AND event_id IN {ids:Array(String)}
          ORDER BY received_ms, log_id, log_partition, log_offset`,
         { after_ms: afterMs, project, ids: [...ids] },
+      ),
+
+    erasedIds: (afterMs) =>
+      store.select(
+        `SELECT id_hash, toUnixTimestamp64Milli(received_at) AS received_ms FROM removals
+         WHERE kind = 'erased' AND id_hash != ''
+           AND received_at > fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC')`,
+        { after_ms: afterMs },
       ),
   };
 }

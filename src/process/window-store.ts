@@ -6,6 +6,7 @@
 import type { Clock } from '../base/clock.ts';
 import { recordKey, type WireRecord } from '../event/wire.ts';
 import type { Log, LogRecord } from '../log/log.ts';
+import type { ErasedIds } from './erased-ids.ts';
 import type { Records, StoredCopy } from './records.ts';
 import type { FirstCopy, Window, WindowLimits } from './window.ts';
 
@@ -78,7 +79,7 @@ export interface Decoded {
  * anything of the batch enters the window, because what enters may push out what was there.
  */
 export async function findEarlierCopies(
-  share: Share,
+  share: Share & { erasedIds: ErasedIds },
   window: Window,
   decoded: readonly Decoded[],
 ): Promise<FirstCopy[][]> {
@@ -88,20 +89,24 @@ export async function findEarlierCopies(
   const unsure = decoded.filter((_, i) => found[i] === 'ask');
   const asked = await askCopies(share, unsure);
   return found.map((copy, i) => {
-    if (copy === undefined) return [];
-    if (copy !== 'ask') return [copy];
+    if (copy !== undefined && copy !== 'ask') return [copy];
     const { key, record } = decoded[i] ?? { key: '', record: { timeMs: 0 } };
     const sinceMs = record.timeMs - share.window.windowMs;
-    return asked.get(key)?.filter(({ timeMs }) => timeMs > sinceMs) ?? [];
+    const copies = asked.get(key)?.filter(({ timeMs }) => timeMs > sinceMs) ?? [];
+    // Neither the store nor a window that was filled from it knows of what was erased.
+    const erasedMs = share.erasedIds.timesOf(key).find((timeMs) => timeMs > sinceMs);
+    return erasedMs === undefined ? copies : [...copies, { offset: -1, timeMs: erasedMs }];
   });
 }
 
 /** Ids of one question, in bytes of the address that they are sent in. */
 const ASK_BYTES_MAX = 64 * 1024;
 
-/** All copies of these records' ids in the window of the oldest of them, oldest first. */
-async function askCopies(
-  share: Share,
+/** All copies of these records' ids since the window of the oldest of them, oldest first. */
+export async function askCopies(
+  share: Pick<Share, 'records' | 'logId' | 'partition'> & {
+    window: Pick<WindowLimits, 'windowMs'>;
+  },
   unsure: readonly Decoded[],
 ): Promise<Map<string, FirstCopy[]>> {
   const oldestMs = unsure.reduce((ms, { record }) => Math.min(ms, record.timeMs), Infinity);
@@ -139,7 +144,7 @@ function questionsOf(unsure: readonly Decoded[]): { project: string; ids: Set<st
   return full;
 }
 
-function copyOf(share: Share, row: StoredCopy): FirstCopy {
+function copyOf(share: Pick<Share, 'logId' | 'partition'>, row: StoredCopy): FirstCopy {
   const ours = row.log_id === share.logId && row.log_partition === share.partition;
   return { offset: ours ? row.log_offset : -1, timeMs: row.received_ms };
 }

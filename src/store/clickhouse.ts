@@ -142,9 +142,9 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
       }
     },
 
-    async command(sql) {
+    async command(sql, params = {}) {
       try {
-        await client.command({ query: sql });
+        await client.command({ query: sql, query_params: params });
       } catch (error) {
         throw sortError(error);
       }

@@ -42,8 +42,8 @@ export interface Store {
     options?: SelectOptions,
   ): Promise<{ columns: { name: string; type: string }[]; rows: Row[] }>;
 
-  /** Runs one statement that answers nothing. @throws AppError as `select`. */
-  command(sql: string): Promise<void>;
+  /** Runs one statement that answers nothing, `params` bound. @throws AppError as `select`. */
+  command(sql: string, params?: Readonly<Record<string, Value>>): Promise<void>;
 
   /** True when the store answers. */
   ping(): Promise<boolean>;

@@ -1,6 +1,9 @@
 -- What was taken out of `records` on purpose, written before it is taken out: it is counted as
--- removed, and never put back. One row for each erased record (with its place and a hash of its id,
--- so that a copy of it is still recognised), or for all records of one minute that a time limit took.
+-- removed, and never put back. docs/decisions/0007-removals.md
+--   erased   one row for each record, with its place; `id_hash` of a stored one is the SHA-256 of its
+--            project and event id, so that a copy that comes later is still recognised
+--   expired  one row for all records of a minute that a time limit took: `rows` places, the last of
+--            them `log_offset`, received before `expired_before`
 CREATE TABLE IF NOT EXISTS removals
 (
     removal_id      UUID,
