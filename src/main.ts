@@ -9,13 +9,17 @@ import { readFileSync } from 'node:fs';
 import { realClock } from './base/clock.ts';
 import { AppError } from './base/errors.ts';
 import { createLogger } from './base/logger.ts';
+import { audit } from './commands/audit.ts';
 import { type Command, readArguments } from './commands/command.ts';
+import { erase } from './commands/erase.ts';
 import { rejected } from './commands/rejected.ts';
 import { users } from './commands/users.ts';
 import { type Config, readConfig, settingsHelp } from './config.ts';
 import { start } from './start.ts';
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
+  ['audit', audit],
+  ['erase', erase],
   ['rejected', rejected],
   ['users', users],
 ]);

@@ -28,7 +28,9 @@ import { guard } from './query/guard.ts';
 import { queryRoutes } from './query/http.ts';
 import { createLive } from './query/live.ts';
 import { createQuestions } from './query/run.ts';
+import { openRunningFile } from './running-file.ts';
 import { checkSelf, SELF_CHECK_PROJECT } from './self-check.ts';
+import { startUpkeep } from './start-upkeep.ts';
 import type { Store } from './store/store.ts';
 
 export interface StartOptions {
@@ -115,6 +117,8 @@ async function startParts(
   const log = needsLog ? await open.openLog(config, options) : undefined;
   if (log !== undefined) closers.push(() => log.close());
   const isBehind = log?.stats().oldestWaitingMs.some((ms) => ms !== undefined) ?? false;
+  const running = log === undefined ? undefined : await openRunningFile(data, log, logger);
+  closers.push(async () => running?.close());
 
   // A last batch that hangs ends when the store is closed, and before the log is.
   let processing = Promise.resolve();
@@ -123,15 +127,24 @@ async function startParts(
   const needsStore = roles.includes('process') || roles.includes('query');
   const store = needsStore ? await openTheStore(config, options, open, closers) : undefined;
 
+  const stopping = new AbortController();
+  const upkeep: Route[] = [];
   let processor: Processor | undefined;
-  if (log !== undefined && store !== undefined && roles.includes('process')) {
+  if (log && running && store && roles.includes('process')) {
     processor = createTheProcessor({ config, options, metrics, log, store });
     const ended = new AbortController();
     processing = processor.run(ended.signal).catch(options.onFatal);
     closers.push(() => drain(log, clock, ended, processing));
+    const { signal } = stopping;
+    const parts = { ...options, config, log, store, processor, running, signal };
+    const { routes: added, stop } = startUpkeep(parts);
+    upkeep.push(...added);
+    closers.push(async () => {
+      stopping.abort();
+      await stop();
+    });
   }
 
-  const stopping = new AbortController();
   let selfCheck = 'the self-check has not run yet';
   const isAnswering = store === undefined ? undefined : createPing(store, clock);
   const routes: Route[] = healthRoutes({
@@ -158,6 +171,7 @@ async function startParts(
     ) || !isLoopback(config.CLICKSTREAM_HOST);
   const readers = { login: config.CLICKSTREAM_LOGIN, isOurHost };
   routes.push(guard(pipelineRoute(openPipeline({ metrics, log, store, clock })), readers));
+  routes.push(...upkeep.map((route) => guard(route, readers)));
   if (store !== undefined && roles.includes('query')) {
     const questions = createQuestions({ store, clock, freshness: processor });
     const live = createLive({ store, clock, logger, freshness: processor });

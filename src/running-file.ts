@@ -1,0 +1,103 @@
+/**
+ * `running.json` in the data folder: there while Clickstream runs, and taken away by an orderly stop.
+ * What a process had written is safe from its own death, but not from the machine's, if a disk said
+ * "written" too early. So a start that finds the file of another boot owes an audit; the file keeps
+ * the debt until the audit is done.
+ */
+import { open, readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Logger } from './base/logger.ts';
+import type { Log } from './log/log.ts';
+
+export interface RunningFile {
+  /** Since when what is stored has to be audited; undefined when nothing is owed. */
+  readonly auditFromMs: number | undefined;
+  /** The audit is done. */
+  settle(): Promise<void>;
+  /** An orderly stop; what is still owed is kept. */
+  close(): Promise<void>;
+}
+
+interface Content {
+  boot_id: string;
+  audit_from_ms?: number;
+}
+
+/** Another one for each start of the machine. */
+const BOOT_ID = '/proc/sys/kernel/random/boot_id';
+
+const HOUR_MS = 3_600_000;
+
+/** Notes that Clickstream runs on this folder; done before new events come in. */
+export async function openRunningFile(
+  folder: string,
+  log: Log,
+  logger: Logger,
+): Promise<RunningFile> {
+  const path = join(folder, 'running.json');
+  const boot_id = (await readFile(BOOT_ID, 'utf8').catch(() => '')).trim();
+  const before = readContent(await readFile(path, 'utf8').catch(() => undefined));
+  // Where boots cannot be told apart, every end that was not orderly counts.
+  const isSameBoot = before !== undefined && boot_id !== '' && before.boot_id === boot_id;
+  let auditFromMs = before?.audit_from_ms;
+  if (before !== undefined && !isSameBoot) auditFromMs ??= await lastHourMs(log);
+  const write = async () => {
+    const owed = auditFromMs === undefined ? {} : { audit_from_ms: auditFromMs };
+    try {
+      await writeDurably(path, JSON.stringify({ boot_id, ...owed } satisfies Content));
+    } catch (error) {
+      // A full disk is no reason not to start: only an audit might be missed.
+      logger.warn({ err: error, path }, 'it cannot be noted that Clickstream runs');
+    }
+  };
+  await write();
+  return {
+    get auditFromMs() {
+      return auditFromMs;
+    },
+    async settle() {
+      auditFromMs = undefined;
+      await write();
+    },
+    async close() {
+      if (auditFromMs === undefined) await rm(path, { force: true });
+    },
+  };
+}
+
+/** A file that was cut by the end of the machine says that much. */
+function readContent(text: string | undefined): Content | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as Content;
+  } catch {
+    return { boot_id: '' };
+  }
+}
+
+async function writeDurably(path: string, text: string): Promise<void> {
+  for (const [name, how] of [
+    [path, 'w'],
+    [dirname(path), 'r'],
+  ] as const) {
+    const file = await open(name, how);
+    try {
+      if (how === 'w') await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+/** The hour before the newest record; undefined when there is none. */
+async function lastHourMs(log: Log): Promise<number | undefined> {
+  let newestMs: number | undefined;
+  for (const [partition, end] of log.stats().ends.entries()) {
+    if (end === 0) continue;
+    const limits = { recordsMax: 1, bytesMax: 1, waitMs: 0 };
+    const [last] = await log.read(partition, end - 1, limits);
+    if (last !== undefined) newestMs = Math.max(newestMs ?? last.timeMs, last.timeMs);
+  }
+  return newestMs === undefined ? undefined : newestMs - HOUR_MS;
+}

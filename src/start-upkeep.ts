@@ -1,0 +1,70 @@
+/**
+ * Audits, erasing and time limits of a running system: as the owner of each partition between two
+ * of its batches, in the background and when they are asked for.
+ */
+import type { Clock } from './base/clock.ts';
+import { AppError } from './base/errors.ts';
+import type { Route } from './base/http.ts';
+import type { Logger } from './base/logger.ts';
+import type { Config } from './config.ts';
+import type { Log } from './log/log.ts';
+import type { Processor } from './process/process.ts';
+import { createRecords } from './process/records.ts';
+import { upkeepRoutes } from './process/upkeep/http.ts';
+import { createUpkeep } from './process/upkeep/upkeep.ts';
+import type { RunningFile } from './running-file.ts';
+import type { Store } from './store/store.ts';
+
+interface Parts {
+  config: Config;
+  clock: Clock;
+  logger: Logger;
+  onFatal: (error: Error) => void;
+  log: Log;
+  store: Store;
+  processor: Processor;
+  running: RunningFile;
+  /** Fires when the system stops. */
+  signal: AbortSignal;
+}
+
+const HOUR_MS = 3_600_000;
+/** How long a stop waits for what is under way; it is carried on by the next start. */
+const LAST_STEP_MS_MAX = 300;
+
+/** Begins what is done in the background; answers what is asked over HTTP, and how it is stopped. */
+export function startUpkeep(parts: Parts): { routes: Route[]; stop: () => Promise<void> } {
+  const { config, clock, log, store, processor, running, signal } = parts;
+  const stopped = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () =>
+      reject(new AppError('stopping', 'The server is shutting down.')),
+    );
+  });
+  stopped.catch(() => undefined);
+  const upkeep = createUpkeep({
+    ...parts,
+    records: createRecords(store),
+    windowMs: config.CLICKSTREAM_WINDOW_HOURS * HOUR_MS,
+    keepMs: config.CLICKSTREAM_KEEP_DAYS * 24 * HOUR_MS,
+    own: (partition, work) =>
+      // Before the store has answered for the first time a partition has no owner to wait for.
+      Promise.race([
+        stopped,
+        processor.between(partition, ({ owner }, window) =>
+          work({ owner, learn: (key, copy) => window.add(key, copy) }),
+        ),
+      ]),
+    onErased: () => processor.erasedIds.load(),
+  });
+  const working = upkeep
+    .run(running.auditFromMs, () => running.settle())
+    .catch((error: Error) => {
+      if (!signal.aborted) parts.onFatal(error);
+    });
+  return {
+    routes: upkeepRoutes(upkeep, log.id),
+    async stop() {
+      await Promise.race([working, clock.sleep(LAST_STEP_MS_MAX)]);
+    },
+  };
+}
