@@ -10,6 +10,7 @@ import type { Config } from './config.ts';
 import type { Log } from './log/log.ts';
 import type { Processor } from './process/process.ts';
 import { createRecords } from './process/records.ts';
+import type { AuditReport } from './process/upkeep/audit-report.ts';
 import { upkeepRoutes } from './process/upkeep/http.ts';
 import { createUpkeep } from './process/upkeep/upkeep.ts';
 import type { RunningFile } from './running-file.ts';
@@ -32,8 +33,15 @@ const HOUR_MS = 3_600_000;
 /** How long a stop waits for what is under way; it is carried on by the next start. */
 const LAST_STEP_MS_MAX = 300;
 
-/** Begins what is done in the background; answers what is asked over HTTP, and how it is stopped. */
-export function startUpkeep(parts: Parts): { routes: Route[]; stop: () => Promise<void> } {
+export interface Upkeep {
+  /** For those who may read. */
+  routes: Route[];
+  lastAudit(): AuditReport | undefined;
+  stop(): Promise<void>;
+}
+
+/** Begins what is done in the background. */
+export function startUpkeep(parts: Parts): Upkeep {
   const { config, clock, log, store, processor, running, signal } = parts;
   const stopped = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () =>
@@ -63,6 +71,7 @@ export function startUpkeep(parts: Parts): { routes: Route[]; stop: () => Promis
     });
   return {
     routes: upkeepRoutes(upkeep, log.id),
+    lastAudit: upkeep.lastAudit,
     async stop() {
       await Promise.race([working, clock.sleep(LAST_STEP_MS_MAX)]);
     },

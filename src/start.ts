@@ -30,7 +30,7 @@ import { createLive } from './query/live.ts';
 import { createQuestions } from './query/run.ts';
 import { openRunningFile } from './running-file.ts';
 import { checkSelf, SELF_CHECK_PROJECT } from './self-check.ts';
-import { startUpkeep } from './start-upkeep.ts';
+import { startUpkeep, type Upkeep } from './start-upkeep.ts';
 import type { Store } from './store/store.ts';
 
 export interface StartOptions {
@@ -128,7 +128,7 @@ async function startParts(
   const store = needsStore ? await openTheStore(config, options, open, closers) : undefined;
 
   const stopping = new AbortController();
-  const upkeep: Route[] = [];
+  let upkeep: Upkeep | undefined;
   let processor: Processor | undefined;
   if (log && running && store && roles.includes('process')) {
     processor = createTheProcessor({ config, options, metrics, log, store });
@@ -137,11 +137,11 @@ async function startParts(
     closers.push(() => drain(log, clock, ended, processing));
     const { signal } = stopping;
     const parts = { ...options, config, log, store, processor, running, signal };
-    const { routes: added, stop } = startUpkeep(parts);
-    upkeep.push(...added);
+    const begun = startUpkeep(parts);
+    upkeep = begun;
     closers.push(async () => {
       stopping.abort();
-      await stop();
+      await begun.stop();
     });
   }
 
@@ -170,8 +170,10 @@ async function startParts(
       (name) => host === `${name}:${port}` || (port === 80 && host === name),
     ) || !isLoopback(config.CLICKSTREAM_HOST);
   const readers = { login: config.CLICKSTREAM_LOGIN, isOurHost };
-  routes.push(guard(pipelineRoute(openPipeline({ metrics, log, store, clock })), readers));
-  routes.push(...upkeep.map((route) => guard(route, readers)));
+  const lastAudit = () => upkeep?.lastAudit();
+  const pipeline = openPipeline({ metrics, log, store, clock, lastAudit });
+  for (const route of [pipelineRoute(pipeline), ...(upkeep?.routes ?? [])])
+    routes.push(guard(route, readers));
   if (store !== undefined && roles.includes('query')) {
     const questions = createQuestions({ store, clock, freshness: processor });
     const live = createLive({ store, clock, logger, freshness: processor });
@@ -260,10 +262,12 @@ function openPipeline(parts: {
   log: Log | undefined;
   store: Store | undefined;
   clock: Clock;
+  lastAudit: Upkeep['lastAudit'];
 }): Pipeline | undefined {
-  const { metrics, log, store, clock } = parts;
+  const { metrics, log, store, clock, lastAudit } = parts;
   if (log === undefined || store === undefined) return undefined;
-  const pipeline = createPipeline({ log, store, records: createRecords(store), clock });
+  const records = createRecords(store);
+  const pipeline = createPipeline({ log, store, records, clock, lastAudit });
   pipelineGauges(metrics, pipeline, clock);
   return pipeline;
 }

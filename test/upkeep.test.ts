@@ -122,6 +122,9 @@ test('the audit command names what is missing and heals it, over a running and a
   const authorization = `Basic ${btoa(LOGIN)}`;
   const kept = await fetch(`${system.url}/api/audit`, { headers: { authorization } });
   assert.equal(((await kept.json()) as AuditReport).healed?.missing, 1);
+  const sum = await fetch(`${system.url}/api/pipeline`, { headers: { authorization } });
+  const { last_audit } = (await sum.json()) as PipelineAnswer;
+  assert.deepEqual([last_audit?.closed, last_audit?.healed, last_audit?.from], [true, 1, null]);
 
   await lose(system, "event_id = 'b' AND outcome = 'stored'");
   assert.equal(await system.stop(), 0);

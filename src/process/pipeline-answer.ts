@@ -23,8 +23,9 @@ export interface PipelineAnswer {
   /** Of everything, or of the project that was asked for. */
   total: Counts;
   /**
-   * Every project since the beginning, whichever is asked for. What the log says by project is known of the last hour and of what waits:
-   * only what is missing there can be told by project; the rest is in its partition and the total.
+   * Every project since the beginning, whichever is asked for. What the log says by project is known
+   * of the last hour and of what waits: only what is missing there can be told by project; the rest
+   * is in its partition and the total.
    */
   projects: ({ project_id: string } & Counts)[];
   /** The last 60 minutes by `received_at`, oldest first. `time`: their start, ms since 1970. */
@@ -53,6 +54,21 @@ export interface PipelineAnswer {
   /** Every record received before this time is in the store; ISO 8601. */
   stored_until: string;
   took_ms: number;
-  /** The last comparison of every record with its row, by itself. */
-  last_audit: null;
+  /** What the last audit since the start has found; null when there was none. */
+  last_audit: LastAudit | null;
+}
+
+/** In short; `GET /api/audit` has all of it. */
+export interface LastAudit {
+  /** ISO 8601; the range of append times, null for all that there is. */
+  audited_at: string;
+  from: string | null;
+  to: string | null;
+  closed: boolean;
+  /** Places without a row, rows beyond the first of a place, and event ids stored twice. */
+  missing: number;
+  doubled: number;
+  repeated: number;
+  /** Places that it had put right before. */
+  healed: number;
 }

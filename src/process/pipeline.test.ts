@@ -98,7 +98,7 @@ const newLog = (partitions = 1): Log => createMemoryLog({ clock, partitions });
 
 /** As a process would after its start: nothing is known from before. */
 const newPipeline = (log: Log): Pipeline =>
-  createPipeline({ log, store, records: createRecords(store), clock });
+  createPipeline({ log, store, records: createRecords(store), clock, lastAudit });
 const answer = (log: Log, project?: string): Promise<PipelineAnswer> =>
   newPipeline(log).answer(project);
 
@@ -147,6 +147,8 @@ function assertSums(found: PipelineAnswer): void {
     assert.equal(c.accepted, sum, JSON.stringify(c));
   }
 }
+
+const lastAudit = (): undefined => undefined;
 
 test('the sum closes by project and minute, whatever became of the records', async () => {
   const log = newLog();
@@ -361,7 +363,13 @@ test('a removal that is recorded while the store is asked does not open the sum'
       return rows;
     },
   };
-  const pipeline = createPipeline({ log, store: busy, records: createRecords(store), clock });
+  const pipeline = createPipeline({
+    log,
+    store: busy,
+    records: createRecords(store),
+    clock,
+    lastAudit,
+  });
   const found = await pipeline.answer();
   assert.equal(isFirst, false);
   assert.deepEqual(
@@ -456,7 +464,7 @@ test('the store is asked once, however many ask, and again when the answer is ol
   };
   const records = createRecords(store);
   const still = { ...clock, elapsed: () => elapsedMs };
-  const pipeline = createPipeline({ log, store: counting, records, clock: still });
+  const pipeline = createPipeline({ log, store: counting, records, clock: still, lastAudit });
   const answers = await Promise.all([1, 2, 3].map(() => pipeline.answer()));
   assert.deepEqual(new Set(answers.map(({ total }) => total.waiting)), new Set([1]));
   await processAll(log);
@@ -476,7 +484,13 @@ test('a store that does not answer is an error, and not a sum that closes', asyn
     select: (sql, ...rest) =>
       store.select(isDown && /FROM records/.test(sql) ? 'SELECT no_such_column' : sql, ...rest),
   };
-  const pipeline = createPipeline({ log, store: failing, records: createRecords(store), clock });
+  const pipeline = createPipeline({
+    log,
+    store: failing,
+    records: createRecords(store),
+    clock,
+    lastAudit,
+  });
   await assert.rejects(pipeline.answer(), { code: 'store_refused' });
   isDown = false;
   assert.equal((await pipeline.answer()).closed, true);

@@ -7,10 +7,11 @@
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../log/log.ts';
 import type { Store } from '../store/store.ts';
-import type { Counts, PipelineAnswer } from './pipeline-answer.ts';
+import type { Counts, LastAudit, PipelineAnswer } from './pipeline-answer.ts';
 import { countInStore, type StoreCounts } from './pipeline-rows.ts';
 import type { Records } from './records.ts';
 import { type Counted, createTally, MINUTE_MS, SPAN_MINUTES } from './tally.ts';
+import type { AuditReport, Named } from './upkeep/audit-report.ts';
 
 export interface Pipeline {
   /**
@@ -25,6 +26,7 @@ export interface PipelineOptions {
   store: Store;
   records: Pick<Records, 'registerLog'>;
   clock: Clock;
+  lastAudit: () => AuditReport | undefined;
 }
 
 /** An answer holds for so long, however many ask … */
@@ -47,7 +49,8 @@ interface ProjectSum {
   minutes: Map<number, Counts>;
 }
 
-export function createPipeline({ log, store, records, clock }: PipelineOptions): Pipeline {
+export function createPipeline(options: PipelineOptions): Pipeline {
+  const { log, store, records, clock, lastAudit } = options;
   const tally = createTally(log, clock);
   let last: { sum: Promise<Sum>; untilMs: number } | undefined;
   let logId: number | undefined;
@@ -80,7 +83,12 @@ export function createPipeline({ log, store, records, clock }: PipelineOptions):
     return sum;
   }
 
-  return { answer: async (project) => answerOf(await shared(), project) };
+  return {
+    answer: async (project) => ({
+      ...answerOf(await shared(), project),
+      last_audit: inShort(lastAudit()),
+    }),
+  };
 }
 
 const zero = (): Counts => ({
@@ -205,7 +213,7 @@ function partitionsOf(
     });
 }
 
-function answerOf(sum: Sum, asked: string | undefined): PipelineAnswer {
+function answerOf(sum: Sum, asked: string | undefined): Omit<PipelineAnswer, 'last_audit'> {
   const { counted, partitions, rejected } = sum;
   const isAsked = (name: string): boolean => asked === undefined || name === asked;
   const all = [...sum.projects].map(([project_id, { total, minutes }]) => {
@@ -243,7 +251,6 @@ function answerOf(sum: Sum, asked: string | undefined): PipelineAnswer {
     rejected: rejected.filter(({ project_id }) => isAsked(project_id)),
     stored_until: new Date(counted.storedUntilMs).toISOString(),
     took_ms: Math.round(sum.tookMs * 10) / 10,
-    last_audit: null,
   };
 }
 
@@ -253,4 +260,20 @@ function add(counts: readonly Counts[]): Counts {
     for (const name of Object.keys(sum) as (keyof Counts)[]) sum[name] += one[name];
   }
   return sum;
+}
+
+function inShort(report: AuditReport | undefined): LastAudit | null {
+  if (report === undefined) return null;
+  const { audited_at, from, to, closed, healed } = report;
+  const count = ({ named, more }: Named<unknown>): number => named.length + more;
+  return {
+    audited_at,
+    from,
+    to,
+    closed,
+    missing: count(report.missing),
+    doubled: count(report.doubled),
+    repeated: count(report.repeated),
+    healed: healed === null ? 0 : healed.missing + healed.doubled,
+  };
 }

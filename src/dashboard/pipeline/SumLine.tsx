@@ -1,12 +1,12 @@
 /** The sum as one line, with a mark that says whether it closes, and if not by how much and where. */
-import type { Counts, PipelineAnswer } from '../../process/pipeline-answer.ts';
-import { formatNumber } from '../ui/format.ts';
+import type { Counts, LastAudit, PipelineAnswer } from '../../process/pipeline-answer.ts';
+import { formatNumber, formatSeconds } from '../ui/format.ts';
 
 const TERMS = ['stored', 'duplicate', 'rejected', 'removed', 'waiting'] as const;
 const PLACES_MAX = 3;
 
 export function SumLine({ answer }: { answer: PipelineAnswer }) {
-  const { closed, total } = answer;
+  const { closed, total, last_audit } = answer;
   return (
     <div className={closed ? 'panel sum closed' : 'panel sum open'}>
       <p className="sum-line" data-testid="sum">
@@ -25,8 +25,24 @@ export function SumLine({ answer }: { answer: PipelineAnswer }) {
       <p className="sum-mark" role="status" data-testid="sum-mark">
         <span aria-hidden="true">{closed ? '✓' : '!'}</span> {closed ? CLOSES : openWords(answer)}
       </p>
+      {last_audit !== null && (
+        <p className={last_audit.closed ? 'note' : 'note warning'} data-testid="last-audit">
+          {auditWords(last_audit)}
+        </p>
+      )}
     </div>
   );
+}
+
+/** `Audited at 14:02:11, every place: …` */
+function auditWords({ audited_at, from, closed, ...found }: LastAudit): string {
+  const what = from === null ? 'every place' : `what came since ${formatSeconds(Date.parse(from))}`;
+  const faults = (['missing', 'doubled', 'repeated'] as const)
+    .filter((fault) => found[fault] > 0)
+    .map((fault) => `${formatNumber(found[fault])} ${fault}`);
+  const healed = found.healed === 0 ? '' : `, after ${formatNumber(found.healed)} were healed`;
+  const result = closed ? 'nothing is missing or doubled' : faults.join(', ');
+  return `Audited at ${formatSeconds(Date.parse(audited_at))}, ${what}: ${result}${healed}.`;
 }
 
 const CLOSES = 'The sum closes: every accepted record is accounted for, exactly once.';
