@@ -82,6 +82,8 @@ export class Partition {
   #filling: FillingGroup | undefined;
   #groups: FillingGroup[] = [];
   #isFlushing = false;
+  /** Of a group's buffer, unless one record needs more; no group is larger than its segment. */
+  readonly #bufferBytes: number;
   #spareBuffers: Buffer[] = [];
   #committing: Promise<void> = Promise.resolve();
   /** The segment whose file is open for writing. */
@@ -90,6 +92,7 @@ export class Partition {
 
   constructor(options: PartitionOptions, recovered: Recovered) {
     this.#options = options;
+    this.#bufferBytes = Math.min(GROUP_BYTES_MAX, options.segmentBytes) + SEGMENT_HEADER_BYTES;
     this.#segments = recovered.segments;
     this.#commits = recovered.commits;
     this.end = recovered.end;
@@ -201,9 +204,8 @@ export class Partition {
   #beginGroup(segment: Segment, record: NewRecord, cost: number): FillingGroup {
     const headerAt = segment.placedBytes === 0 ? SEGMENT_HEADER_BYTES : 0;
     const usedBytes = headerAt + GROUP_HEADER_BYTES;
-    const bytesMax = Math.max(GROUP_BYTES_MAX, GROUP_HEADER_BYTES + cost) + SEGMENT_HEADER_BYTES;
-    const spare =
-      bytesMax > GROUP_BYTES_MAX + SEGMENT_HEADER_BYTES ? undefined : this.#spareBuffers.pop();
+    const bytesMax = Math.max(this.#bufferBytes, SEGMENT_HEADER_BYTES + GROUP_HEADER_BYTES + cost);
+    const spare = bytesMax > this.#bufferBytes ? undefined : this.#spareBuffers.pop();
     this.#filling = {
       segment,
       position: segment.placedBytes,
@@ -261,8 +263,8 @@ export class Partition {
       if (call.groupsLeft === 0) call.succeed();
     }
     this.bell.ring();
-    if (buffer.length === GROUP_BYTES_MAX + SEGMENT_HEADER_BYTES) {
-      if (this.#spareBuffers.length < SPARE_BUFFERS_MAX) this.#spareBuffers.push(buffer);
+    if (buffer.length === this.#bufferBytes && this.#spareBuffers.length < SPARE_BUFFERS_MAX) {
+      this.#spareBuffers.push(buffer);
     }
     if (headerAt > 0) {
       await this.#held?.release();

@@ -62,7 +62,7 @@ export async function inspectRest(
   seed: number,
 ): Promise<{ offsetMax: number; dirtyEnd: number }> {
   const sizeBytes = await file.size();
-  const zeros = Buffer.alloc(CHUNK_BYTES);
+  const zeros = Buffer.alloc(Math.min(CHUNK_BYTES, Math.max(0, sizeBytes - from)));
   let offsetMax = -1;
   let dirtyEnd = from;
   for (let at = from; at < sizeBytes; at += CHUNK_BYTES) {
