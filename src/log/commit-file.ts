@@ -42,7 +42,6 @@ export async function openCommitFile(
       if (hasSegments) throw new AppError('log_corrupt', `${path} is damaged: it is too short.`);
       // New, or a crash came before its zeros were durable.
       buffer.fill(0);
-      await file.write(buffer, 0);
     }
     const slots = [buffer.subarray(0, SLOT_BYTES), buffer.subarray(SLOT_BYTES)];
     const read = slots.map((slot) => readSlot(slot, seed));
@@ -50,8 +49,8 @@ export async function openCommitFile(
     if (newest.sequence === 0 && slots.every((slot) => slot.some((byte) => byte !== 0))) {
       throw new AppError('log_corrupt', `${path} is damaged at byte 0: neither slot can be read.`);
     }
-    // A crash may have left the slot in memory only; written again, it is durable.
-    if (newest.sequence > 0) await writeSlot(file, newest, seed);
+    // A crash or a failed flush may have left all this in memory only; written again, it is durable.
+    await file.write(buffer, 0);
     await file.fdatasync();
     return usedBy(file, newest, seed);
   } catch (error) {

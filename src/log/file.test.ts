@@ -7,10 +7,11 @@ import { execFileSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
+import { realDisk } from './disk.ts';
 import type { Log } from './log.ts';
 import type { FileLogOptions } from './open-folder.ts';
 import { partitionOf } from './partition-of.ts';
@@ -281,6 +282,63 @@ test('a commit that fails is fatal', async () => {
     await Promise.all([0, 1].map(() => assert.rejects(log.commit(0, 1), failed)));
     await assert.rejects(log.append([record('b')]), { code: 'log_failed' });
     assert.equal(folder.fatal.length, 1);
+  });
+});
+
+/** A disk that fails the flush after a write, once; and what is written to that file afterwards. */
+function createForgetfulDisk(isMeant: (path: string, bytes: Uint8Array) => boolean) {
+  const after: Buffer[] = [];
+  let meant: string | undefined;
+  let isBroken = true;
+  const disk = createTestDisk({
+    write: (path, bytes) => {
+      if (isBroken && isMeant(path, bytes)) meant = path;
+      else if (!isBroken && path === meant) after.push(Buffer.from(bytes));
+    },
+    fdatasync: (path) => {
+      if (!isBroken || path !== meant) return;
+      isBroken = false;
+      throw diskError('EIO');
+    },
+  });
+  return { disk, after };
+}
+
+test('a file of commits whose first flush failed is written again by the next start', async () => {
+  // The kernel may hold it as flushed from then on, and a power failure would leave it empty.
+  const { disk, after } = createForgetfulDisk((path) => path.endsWith('.commit'));
+  const folder = await createTestFolder({ disk });
+  await assert.rejects(folder.open(), { code: 'EIO' });
+  await folder.open();
+  assert.deepEqual(after, [Buffer.alloc(2 * 8_192)]);
+  await folder.remove();
+});
+
+test('the header of a segment whose first flush failed is written again by the next start', async () => {
+  const isBegin = (bytes: Uint8Array): boolean =>
+    Buffer.from(bytes).toString('latin1', 0, 7) === 'clicklg';
+  const { disk, after } = createForgetfulDisk((_path, bytes) => isBegin(bytes));
+  await inFolder({ disk }, async (folder, log) => {
+    await assert.rejects(log.append([record('a')]), { code: 'log_failed' });
+    await log.close();
+    assert.deepEqual(await readTexts(await folder.open()), ['a']);
+    assert.ok(after.some(isBegin));
+  });
+});
+
+test('every start makes the names of the log durable, for the one before may have ended too soon', async () => {
+  let synced: string[] = [];
+  const syncFolder = async (path: string) => {
+    synced.push(path);
+    await realDisk.syncFolder(path);
+  };
+  await inFolder({ disk: { ...realDisk, syncFolder } }, async ({ path, open, close }) => {
+    await close();
+    synced = [];
+    await open();
+    for (const each of [path, dirname(path), dirname(dirname(path))]) {
+      assert.ok(synced.includes(each), each);
+    }
   });
 });
 

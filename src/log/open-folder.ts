@@ -12,7 +12,7 @@ import { readSegmentHeader, SEGMENT_HEADER_BYTES, seedOf } from './format.ts';
 import { Partition, type PartitionOptions } from './partition.ts';
 import { damaged, findTail, inspectRest, type Tail, zeroTornBytes } from './recovery.ts';
 import { isNoRoom } from './reserve.ts';
-import { groupEnd, Segment, segmentPath } from './segment.ts';
+import { Segment, segmentPath } from './segment.ts';
 
 const VERSION = 1;
 const IDENTITY_FILE = 'log.json';
@@ -57,6 +57,11 @@ export async function openPartitions(
   try {
     const names = await disk.list(folder);
     const id = await readIdentity(options, names);
+    // The folder may be as new as its file, and so may the one that it is in; and a start before
+    // this one may have ended before any of them was durable.
+    await disk.syncFolder(folder);
+    await disk.syncFolder(dirname(folder));
+    await disk.syncFolder(dirname(dirname(folder)));
     const perPartition = Math.ceil(segmentBytes / options.partitions);
     for (let number = 0; number < options.partitions; number += 1) {
       const partition = await openPartition(names, {
@@ -136,10 +141,6 @@ async function createIdentity({
     await file.fdatasync();
   });
   await disk.rename(`${path}.tmp`, path);
-  await disk.syncFolder(folder);
-  // The folder may be as new as its file, and so may the one that it is in.
-  await disk.syncFolder(dirname(folder));
-  await disk.syncFolder(dirname(dirname(folder)));
   return identity.id;
 }
 
@@ -155,10 +156,14 @@ async function openPartition(names: string[], options: PartitionOptions): Promis
   }
   const commits = await openCommitFile(disk, commitPath, { seed, isNew, hasSegments });
   const segments: Segment[] = [];
+  const unused: Segment[] = [];
   try {
     await disk.syncFolder(folder);
-    for (const segment of files) if (await readBegin(segment, options)) segments.push(segment);
-    const unused = files.slice(segments.length);
+    for (const segment of files) {
+      if (!(await readBegin(segment, options))) unused.push(segment);
+      else if (unused[0] === undefined) segments.push(segment);
+      else throw damagedHeader(unused[0]);
+    }
     // First look at everything, then change something: a refused folder is left as it was.
     const last = segments.at(-1);
     const tail = await last?.use((file) => findTail(last, file, seed));
@@ -223,6 +228,15 @@ async function readBegin(segment: Segment, options: PartitionOptions): Promise<b
   });
 }
 
+/** Segments are begun in order, so what has no header is reserved space, unless one follows it. */
+function damagedHeader({ path }: Segment): AppError {
+  return new AppError(
+    'log_corrupt',
+    `${path} is damaged at byte 0: it has no header, and a segment with records follows it. ` +
+      'Nothing was changed. Restore the file, or move the log folder away to begin a new log.',
+  );
+}
+
 /** What must be there by the commit file, must be there. */
 function checkRange(
   segments: Segment[],
@@ -252,13 +266,13 @@ async function repair(last: Segment, tail: Tail, { logger }: PartitionOptions): 
       );
       await zeroTornBytes(file, tail);
     }
-    const group = tail.lastGroup;
-    if (group !== undefined) {
-      // After a failed flush the kernel may hold these bytes as clean though they are not on disk.
-      const bytes = Buffer.alloc(groupEnd(group) - group.position);
-      await file.read(bytes, group.position);
-      await file.write(bytes, group.position);
-    }
+    // After a failed flush the kernel may hold these bytes as clean though they are not on disk. The
+    // first group is written together with the header of the segment, and so is a torn one.
+    const isFirst = (tail.lastGroup?.position ?? 0) <= SEGMENT_HEADER_BYTES;
+    const from = isFirst ? 0 : (tail.lastGroup?.position ?? 0);
+    const bytes = Buffer.alloc(tail.position - from);
+    await file.read(bytes, from);
+    await file.write(bytes, from);
     await file.fdatasync();
   });
   last.placedBytes = tail.position;

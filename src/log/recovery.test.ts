@@ -183,6 +183,21 @@ test('a changed bit in the header of a segment that is in use is damage', async 
   }
 });
 
+test('a changed bit in the header of a committed segment does not cost the one after it', async () => {
+  const log = await folder.open();
+  await append(log, 'x'.repeat(5_000));
+  await append(log, 'y'.repeat(5_000));
+  await log.commit(0, 1);
+  await log.close();
+  const files = readFiles();
+  for (let position = 0; position < SEGMENT_HEADER_BYTES; position += 1) {
+    await assertCorrupt(
+      flipped(files, FIRST, position),
+      /0000000001\.segment is damaged at byte 0: it has no header, and a segment/,
+    );
+  }
+});
+
 test('after a commit or a close, damage to the last write is known as well', async () => {
   const { files, begin, end } = await writeThreeGroups();
   assert.equal((await openedTexts(files)).length, 6);
