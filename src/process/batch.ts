@@ -12,7 +12,7 @@ import type { Value } from '../store/store.ts';
 import type { Partition } from './process.ts';
 import type { Held } from './records.ts';
 import { duplicateRow, type Place, rejectedRow, storedRow, unprocessable } from './row.ts';
-import type { Window } from './window.ts';
+import type { FirstCopy, Window } from './window.ts';
 import { type Decoded, findEarlierCopies } from './window-store.ts';
 
 /** The records from offset `from` to before `to`, none missing. */
@@ -44,7 +44,7 @@ export async function finishBatch(
 ): Promise<void> {
   for (let mustLook = looks; ; mustLook = true) {
     const held = mustLook ? await lookFor(p, batch) : new Map<number, Held['outcome']>();
-    const rows = await toRows(p, window, batch, held);
+    const rows = await toRows(p, window, batch, held, mustLook);
     const missing = rows.filter(({ record }) => !held.has(record.offset));
     if (missing.length === 0) return;
     if ((await insertRows(p, window, batch.batch_id, missing)) === 'all are in') return;
@@ -72,6 +72,7 @@ async function toRows(
   window: Window,
   { records, batch_id }: Batch,
   held: Outcomes,
+  isAgain: boolean,
 ): Promise<PlacedRow[]> {
   const { logId: log_id, partition: log_partition, owner } = p;
   const rows: PlacedRow[] = [];
@@ -88,17 +89,18 @@ async function toRows(
         rows.push({ record, text: JSON.stringify(values) });
         continue;
       }
-      const copies = earlier[i] ?? [];
-      // None before these records; perhaps one among them.
-      const added = repeats && copies.length === 0 ? window.find(key, timeMs) : undefined;
-      if (added !== undefined && added !== 'ask') copies.push(added);
-      // A copy that is not before it is the record itself, read again.
-      const isRepeated = copies.some((copy) => copy.offset < offset);
+      // Among these records there may be another copy; after an earlier try the record itself is in
+      // the window, or a later copy in its place.
+      const found = repeats || isAgain ? window.find(key, timeMs) : undefined;
+      const known = found === 'ask' ? undefined : found;
+      const isBefore = (copy: FirstCopy): boolean => copy.offset < offset;
+      const isRepeated =
+        (earlier[i]?.some(isBefore) ?? false) || (known !== undefined && isBefore(known));
       const make = isRepeated ? duplicateRow : storedRow;
       const values = rowOf(record, place, () => make(wire.event, place));
       // Only what is stored: a refused event may come again, mended.
       const isStored = values[0] === 'stored' && held.get(offset) !== 'rejected';
-      if (isStored && copies.length === 0) window.add(key, { offset, timeMs });
+      if (isStored && known?.offset !== offset) window.add(key, { offset, timeMs });
       rows.push({ record, text: JSON.stringify(values) });
     }
   }

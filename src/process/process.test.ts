@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { realClock } from '../base/clock.ts';
+import { AppError } from '../base/errors.ts';
 import { createLogger } from '../base/logger.ts';
 import { createMetrics } from '../base/metrics.ts';
 import { type Engine, startEngine } from '../engine/start.ts';
@@ -270,6 +271,37 @@ test('the same id in another project, or after the window, is a new event', asyn
   await log.append([record(first), record({ ...first, project_id: 'other' }), record(late)]);
   await processAll(log);
   assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 stored', '2 stored']);
+});
+
+test('a batch that is tried again is decided as the first time, with copies further apart than the window', async () => {
+  const log = newLog();
+  const [first, again] = [event(), event()];
+  const at = (hours: number, e: Event) => record({ ...e, received_at: NOW_MS + hours * 3_600_000 });
+  await log.append([at(0, first)]);
+  await processAll(log);
+  await log.append([at(1, first), at(1, again), at(2, again), at(25, first), at(26, again)]);
+  await log.append([at(27, first), at(27, again)]);
+  const records = createRecords(store);
+  let tries = 0;
+  const cut: Records = {
+    ...records,
+    async insert(rows) {
+      tries += 1;
+      if (tries < 3) throw new AppError('store_ambiguous', 'made for a test');
+      await records.insert(rows);
+    },
+  };
+  await processAll(log, { records: cut, batchRowsMax: 5 });
+  assert.deepEqual(outcomes(await rowsOf(log)), [
+    '0 stored',
+    '1 duplicate',
+    '2 stored',
+    '3 duplicate',
+    '4 stored',
+    '5 stored',
+    '6 duplicate',
+    '7 duplicate',
+  ]);
 });
 
 test('an open batch that the store has is not inserted again', async () => {

@@ -83,9 +83,12 @@ export async function findEarlierCopies(
   window: Window,
   decoded: readonly Decoded[],
 ): Promise<FirstCopy[][]> {
-  const found = decoded.map(({ key, record }) =>
-    key === '' ? undefined : window.find(key, record.timeMs),
-  );
+  const found = decoded.map(({ key, record }) => {
+    const copy = key === '' ? undefined : window.find(key, record.timeMs);
+    // Added by an earlier try of the same batch, it has taken the place of what was there before.
+    const isLater = copy !== undefined && copy !== 'ask' && copy.offset > record.offset;
+    return isLater ? 'ask' : copy;
+  });
   const unsure = decoded.filter((_, i) => found[i] === 'ask');
   const asked = await askCopies(share, unsure);
   return found.map((copy, i) => {

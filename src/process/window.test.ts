@@ -23,6 +23,15 @@ test('an id that comes again after the window has a new first copy', () => {
   assert.deepEqual(window.find('a', 7_500), { offset: 9, timeMs: 7_000 });
 });
 
+test('an id whose copy was not stored after all is asked for: an older one may be', () => {
+  const window = createWindow(limits);
+  window.add('a', { offset: 7, timeMs: 5_000 });
+  window.add('a', { offset: 9, timeMs: 7_000 });
+  window.forget('a');
+  // The clock was set back.
+  assert.equal(window.find('a', 5_500), 'ask');
+});
+
 test('an id that no longer fits is asked for, never forgotten', () => {
   const window = createWindow(limits);
   for (let i = 0; i < 250; i++) window.add(`id-${i}`, { offset: i, timeMs: 5_000 });
