@@ -14,6 +14,7 @@ import type { Metrics } from '../base/metrics.ts';
 import type { Committed, Log, LogRecord } from '../log/log.ts';
 import { type Batch, finishBatch } from './batch.ts';
 import { createErasedIds, type ErasedIds } from './erased-ids.ts';
+import type { KeyHash } from './key-hash.ts';
 import type { Records } from './records.ts';
 import { createWindow, type Window, type WindowLimits } from './window.ts';
 import { loadWindow, openWindow } from './window-store.ts';
@@ -29,6 +30,8 @@ export interface ProcessorOptions {
   /** Shortest time between the starts of two inserts of a partition: bounds the number of parts. */
   batchIntervalMs: number;
   window: WindowLimits;
+  /** Of the ids in the window; keyed at random where none is given. */
+  keyHash?: KeyHash;
 }
 
 export interface Processor {
@@ -145,7 +148,10 @@ async function runPartition(p: Partition): Promise<void> {
   const begunEnd = Math.max(committed.offset, readIntent(committed.note)?.to ?? 0);
   // What a batch adds must not push out what the same batch added before.
   const batchMax = Math.max(p.batchRowsMax, begunEnd - committed.offset);
-  const window = createWindow({ ...p.window, idsMax: Math.max(p.window.idsMax, batchMax) });
+  const window = createWindow(
+    { ...p.window, idsMax: Math.max(p.window.idsMax, batchMax) },
+    p.keyHash,
+  );
   const sinceMs = await untilStoreAnswers(p, signal, async () => {
     await refuseOlderLog(p, begunEnd);
     return openWindow(p, window);
