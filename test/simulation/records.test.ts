@@ -1,0 +1,48 @@
+/** The simulated store keeps the contract of the real one, in all that the processor uses. */
+import { recordsContract } from '../../src/process/records.contract.ts';
+import type { Surroundings } from './disk.ts';
+import { createPlan, heal } from './plan.ts';
+import { createRandom } from './random.ts';
+import { createActor, createScheduler } from './scheduler.ts';
+import { createStore } from './store.ts';
+
+recordsContract('simulation', async () => {
+  const { faults, startMs } = createPlan(1);
+  heal(faults);
+  const scheduler = createScheduler(startMs);
+  const around: Surroundings = {
+    scheduler,
+    random: createRandom(1),
+    faults,
+    hit: () => undefined,
+    trace: () => undefined,
+  };
+  const records = createStore(around).connect(createActor('test'));
+
+  /** Time passes while an answer is waited for. */
+  async function finish<T>(answer: Promise<T>): Promise<T> {
+    let isOver = false;
+    const over = (): void => {
+      isOver = true;
+    };
+    answer.then(over, over);
+    while (!isOver) await scheduler.step();
+    return answer;
+  }
+
+  return {
+    records: {
+      registerLog: (log) => finish(records.registerLog(log)),
+      takeOver: (logId, partitions) => finish(records.takeOver(logId, partitions)),
+      insert: (rows) => finish(records.insert(rows)),
+      settle: () => finish(records.settle()),
+      held: (at, from, to) => finish(records.held(at, from, to)),
+      countFrom: (at, from) => finish(records.countFrom(at, from)),
+      newestMs: () => finish(records.newestMs()),
+      countBySlice: (sinceMs, sliceMs) => finish(records.countBySlice(sinceMs, sliceMs)),
+      storedIds: (range, share) => finish(records.storedIds(range, share)),
+      copies: (project, ids, afterMs) => finish(records.copies(project, ids, afterMs)),
+    },
+    close: async () => undefined,
+  };
+});
