@@ -63,8 +63,9 @@ export function recordsContract(name: string, open: () => Promise<RecordsUnderTe
   const isCode = (code: AppError['code']) => (error: Error) =>
     'code' in error && error.code === code;
 
-  test(`${name}: without rows there is no newest time`, async () => {
+  test(`${name}: without rows there is no newest time, and nothing was erased`, async () => {
     assert.equal(await records.newestMs(), 0);
+    assert.deepEqual(await records.erasedIds(0), []);
   });
 
   test(`${name}: a log keeps its number, and another has another one`, async () => {

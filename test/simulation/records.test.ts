@@ -41,6 +41,7 @@ recordsContract('simulation', async () => {
       newestMs: () => finish(records.newestMs()),
       countBySlice: (sinceMs, sliceMs) => finish(records.countBySlice(sinceMs, sliceMs)),
       storedIds: (range, share) => finish(records.storedIds(range, share)),
+      erasedIds: (afterMs) => finish(records.erasedIds(afterMs)),
       copies: (project, ids, afterMs) => finish(records.copies(project, ids, afterMs)),
     },
     close: async () => undefined,

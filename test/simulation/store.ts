@@ -264,6 +264,9 @@ export function createStore(
             })),
         ),
 
+      // Nobody erases in a run.
+      erasedIds: () => ask(actor, 'erased ids', () => []),
+
       copies(project, ids, afterMs) {
         const wanted = new Set(ids);
         hit('store asked for an id');
