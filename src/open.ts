@@ -10,7 +10,7 @@ import type { Logger } from './base/logger.ts';
 import type { Config } from './config.ts';
 import { type Engine, startEngine } from './engine/start.ts';
 import { type EngineUser, readUsers, type Users } from './engine/users.ts';
-import { realDisk } from './log/disk.ts';
+import { type Disk, realDisk } from './log/disk.ts';
 import { openFileLog } from './log/file.ts';
 import type { Log } from './log/log.ts';
 import { type ClickHouseOptions, createClickHouseStore } from './store/clickhouse.ts';
@@ -47,9 +47,10 @@ export async function makeFolder(folder: string, setting: keyof Config): Promise
 }
 
 /**
+ * @param disk Where faults are tried out, one with faults.
  * @throws AppError `log_locked`, `log_corrupt`, `data_newer`, `bad_setting`.
  */
-export async function openLog(config: Config, tools: Tools): Promise<Log> {
+export async function openLog(config: Config, tools: Tools, disk: Disk = realDisk): Promise<Log> {
   const { path, parameters } = readAddress(config.CLICKSTREAM_LOG, 'CLICKSTREAM_LOG');
   const folder = resolve(config.CLICKSTREAM_DATA, path);
   await makeFolder(folder, 'CLICKSTREAM_LOG');
@@ -62,7 +63,7 @@ export async function openLog(config: Config, tools: Tools): Promise<Log> {
     keepBytes: config.CLICKSTREAM_LOG_KEEP_MB * MB,
     keepAlwaysMs: HOUR_MS,
     bytesInFlightMax: 64 * MB,
-    disk: realDisk,
+    disk,
   });
 }
 
