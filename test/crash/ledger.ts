@@ -28,6 +28,8 @@ export interface Ledger {
   acknowledged: readonly Entry[];
   /** What a sender saw that must not be. */
   faults: string[];
+  /** Status and Retry-After of answers after which it sent again. */
+  refusals: { status: number; retryAfter: string | null }[];
   add(project: string, event: SentEvent, isValid: boolean): Entry;
   onSent(entries: readonly Entry[]): void;
   onAcknowledged(entries: readonly Entry[]): void;
@@ -47,6 +49,7 @@ export function createLedger(): Ledger {
     entries,
     acknowledged,
     faults: [],
+    refusals: [],
     add(project, event, isValid) {
       const entry = { project, event, isValid, sent: 0, acknowledged: 0 };
       entries.set(`${project} ${event.event_id}`, entry);

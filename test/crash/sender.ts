@@ -64,7 +64,10 @@ export function startSender({ url, name, project, seed, ledger }: SenderOptions)
     const begunAt = ledger.now();
     ledger.onSent(batch);
     const answer = await post(url, project, body);
-    if (answer?.status !== 202) return false;
+    if (answer?.status !== 202) {
+      if (answer !== undefined) ledger.refusals.push(answer);
+      return false;
+    }
     ledger.onAcknowledged(batch);
     ledger.wake(begunAt);
     const wrong = batch.filter(({ isValid }) => !isValid).length;
