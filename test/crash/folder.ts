@@ -28,7 +28,7 @@ export interface FolderResult {
 }
 
 /** How long an instant is waited for; one that does not come is no failure of the system. */
-const INSTANT_MS_MAX = 2_500;
+const INSTANT_MS_MAX = 4_000;
 /** A system that is not back by then does not recover. */
 const RECOVERY_MS_MAX = 40_000;
 const LOOK_AGAIN_MS = 15;

@@ -15,7 +15,7 @@ import { matrixOf, missedInstants, toPage, writeMatrix } from './matrix.ts';
 const PER_FOLDER = 25;
 const KILLS = 500;
 /** Systems side by side: while one starts, another is killed. */
-const SIDE_BY_SIDE = 2;
+const SIDE_BY_SIDE = 3;
 
 const { values } = parseArgs({
   options: {

@@ -1,0 +1,108 @@
+/**
+ * Stands between a processor and its store, and freezes the processor (SIGSTOP) while one of its
+ * INSERTs into `records` is on its way: none of it forwarded, half of it, or all of it and the
+ * answer held back.
+ */
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import {
+  createServer,
+  type IncomingMessage,
+  request as openRequest,
+  type ServerResponse,
+} from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export type Moment =
+  | 'before it is sent'
+  | 'in the middle of its body'
+  | 'before its answer arrives';
+
+export interface FreezingProxy {
+  port: number;
+  /** Freezes the process at its next INSERT; resolves when it is frozen. */
+  freeze(pid: number, moment: Moment): Promise<void>;
+  /** Continues the process, and what was held back. */
+  thaw(): void;
+  close(): Promise<void>;
+}
+
+interface Plan {
+  pid: number;
+  moment: Moment;
+  frozen: PromiseWithResolvers<void>;
+  thawed: PromiseWithResolvers<void>;
+}
+
+const LOOK_AGAIN_MS = 2;
+
+export async function startFreezingProxy(storeUrl: string): Promise<FreezingProxy> {
+  let next: Plan | undefined;
+  let frozen: Plan | undefined;
+
+  async function stop(plan: Plan): Promise<void> {
+    process.kill(plan.pid, 'SIGSTOP');
+    while (!(await isStopped(plan.pid))) await sleep(LOOK_AGAIN_MS);
+    frozen = plan;
+    plan.frozen.resolve();
+    await plan.thawed.promise;
+  }
+
+  async function forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = Buffer.concat(await request.toArray());
+    const isInsert = /INSERT\s+INTO\s+records/i.test(
+      decodeURIComponent((request.url ?? '').replaceAll('+', ' ')),
+    );
+    const plan = isInsert ? next : undefined;
+    if (plan !== undefined) next = undefined;
+    if (plan?.moment === 'before it is sent') await stop(plan);
+    const { 'content-length': _, ...headers } = request.headers;
+    const to = openRequest(new URL(request.url ?? '/', storeUrl), {
+      method: request.method ?? 'GET',
+      headers,
+      agent: false,
+    });
+    const answered = once(to, 'response') as Promise<[IncomingMessage]>;
+    if (plan?.moment === 'in the middle of its body') {
+      const half = Math.ceil(body.length / 2);
+      await new Promise((resolve) => to.write(body.subarray(0, half), resolve));
+      await stop(plan);
+      to.end(body.subarray(half));
+    } else to.end(body);
+    const [from] = await answered;
+    const answer = Buffer.concat(await from.toArray());
+    if (plan?.moment === 'before its answer arrives') await stop(plan);
+    response.writeHead(from.statusCode ?? 500, from.headers).end(answer);
+  }
+
+  const server = createServer((request, response) => {
+    forward(request, response).catch(() => response.destroy());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return {
+    port: address.port,
+    async freeze(pid, moment) {
+      next = { pid, moment, frozen: Promise.withResolvers(), thawed: Promise.withResolvers() };
+      await next.frozen.promise;
+    },
+    thaw() {
+      if (frozen === undefined) return;
+      process.kill(frozen.pid, 'SIGCONT');
+      frozen.thawed.resolve();
+      frozen = undefined;
+    },
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+/** The state in /proc is the first word behind the name. */
+async function isStopped(pid: number): Promise<boolean> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8');
+  return text.slice(text.lastIndexOf(')') + 2).startsWith('T');
+}
