@@ -133,7 +133,13 @@ async function startParts(
   if (log && running && store && roles.includes('process')) {
     processor = createTheProcessor({ config, options, metrics, log, store });
     const ended = new AbortController();
-    processing = processor.run(ended.signal).catch(options.onFatal);
+    const running = processor.run(ended.signal);
+    // A log that is refused must not have told any sender 202.
+    await Promise.race([processor.opened(), running]).catch((error: unknown) => {
+      ended.abort();
+      throw error;
+    });
+    processing = running.catch(options.onFatal);
     closers.push(() => drain(log, clock, ended, processing));
     const { signal } = stopping;
     const parts = { ...options, config, log, store, processor, running, signal };

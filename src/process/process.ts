@@ -37,6 +37,8 @@ export interface ProcessorOptions {
 export interface Processor {
   /** Works until the signal fires, then ends after the batch it is in. Rejects on a fault. */
   run(signal: AbortSignal): Promise<void>;
+  /** Resolves when `run` has found each partition to be the one that the store knows. */
+  opened(): Promise<void>;
   /** Every record received before this time (ms since 1970) is in the store. */
   storedUntilMs(): number;
   /** Batches stored since the start. */
@@ -79,6 +81,9 @@ export function createProcessor(options: ProcessorOptions): Processor {
   return {
     batches: () => batches,
     erasedIds,
+    async opened() {
+      await Promise.all(turns.map((turn) => turn.opened.promise));
+    },
     async between(partition, work) {
       const turn = turns[partition];
       check(turn !== undefined, `${partition} is a partition of the log`);

@@ -33,7 +33,7 @@ function instants(
 
 const first = { phase: 'first start' } as const;
 const start = { phase: 'start' } as const;
-const load = { phase: 'load', nthMax: 12 } as const;
+const load = { phase: 'load', nthMax: 6 } as const;
 /** After these kills a batch is open: not in the store, or in it and not committed. */
 const open = { ...start, after: 'before insert' } as const;
 const stored = { ...start, after: 'after insert' } as const;

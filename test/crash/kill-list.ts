@@ -26,6 +26,7 @@ const BY_TIME = [
   ['both', 'under load', 600, 3],
   ['both', 'while it starts', 1_600, 2],
 ] as const;
+const UNDER_LOAD: Planned = { what: 'main', when: 'under load', afterMs: 300 };
 /** Of all kills. */
 const AT_INSTANTS = 0.6;
 
@@ -42,8 +43,14 @@ export function makeKillList(seed: number, kills: number, perFolder: number): Fo
   for (let round: Instant[] = []; total() < kills * AT_INSTANTS; dealt++) {
     if (round.length === 0) round = shuffle(random, INSTANTS);
     const instant = round.pop();
-    const folder = folders[dealt % count];
-    if (instant === undefined || folder === undefined) break;
+    if (instant === undefined) break;
+    // What comes once in the life of a folder is dealt to each folder once, as long as it can be.
+    const inTurn = folders.map((_, i) => folders[(dealt + i) % count]);
+    const has = (folder: Folder | undefined): boolean =>
+      instant.phase === 'first start' &&
+      (folder?.kills.some((kill) => kill.what === 'instant' && kill.instant === instant) ?? false);
+    const folder = inTurn.find((folder) => !has(folder)) ?? inTurn[0];
+    if (folder === undefined) break;
     const before = INSTANTS.find(
       ({ name, phase, target }) => name === instant.after && phase === 'load' && target === 'main',
     );
@@ -80,7 +87,9 @@ function inOrder(random: Random, kills: readonly Planned[]): Planned[] {
     if (isPrepared && last !== undefined) last.push(kill);
     else groups.push([kill]);
   }
-  return [...first.toSorted((a, b) => place(a) - place(b)), ...shuffle(random, groups).flat()];
+  first.sort((a, b) => place(a) - place(b));
+  // Between them one under load, so that the starts that follow find something to mend.
+  return [...first, UNDER_LOAD, ...shuffle(random, groups).flat()];
 }
 
 function shuffle<T>(random: Random, values: readonly T[]): T[] {

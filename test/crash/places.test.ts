@@ -132,7 +132,12 @@ test('an older copy of the log folder is refused, and the newest one put back is
 
     await rm(log, { recursive: true });
     await cp(join(data, 'older'), log, { recursive: true });
-    await assert.rejects(start(data), /the folder is an older copy\. Put back the newest one/);
+    await assert.rejects(start(data), (error: Error) => {
+      const [, ...lines] = error.message.trim().split('\n');
+      assert.equal(lines.length, 1, error.message);
+      assert.match(lines[0] ?? '', /an older copy\. Put back the newest one, .*\(log_corrupt\)/);
+      return true;
+    });
 
     await rm(log, { recursive: true });
     await cp(join(data, 'newest'), log, { recursive: true });
