@@ -25,7 +25,8 @@ async function setUp(t: TestContext, statuses: number[]) {
   const clock: Clock = { now: () => nowMs, elapsed: () => nowMs, sleep };
   const { port } = collector.address() as AddressInfo;
   const { signal } = new AbortController();
-  return { url: `http://127.0.0.1:${port}`, key: 'k', clock, signal, sleeps: () => sleeps };
+  const url = `http://127.0.0.1:${port}`;
+  return { url, key: 'k', clock, signal, stuckMsMax: 10_000, sleeps: () => sleeps };
 }
 
 function storeOf(select: () => number): Store {
@@ -36,6 +37,13 @@ test('an event that comes back after a long backlog is a success', async (t) => 
   const { sleeps, ...check } = await setUp(t, [503, 202]);
   const store = storeOf(() => (sleeps() > 20 ? 1 : 0));
   await checkSelf({ ...check, store, progress: sleeps });
+});
+
+test('a large batch before it may take as long as it is given', async (t) => {
+  const { sleeps, ...check } = await setUp(t, [202]);
+  const store = storeOf(() => (sleeps() > 5 ? 1 : 0));
+  await assert.rejects(checkSelf({ ...check, store, progress: () => 1 }));
+  await checkSelf({ ...check, store, progress: () => 1, stuckMsMax: 180_000 });
 });
 
 test('when nothing gets on it fails with what is missing', async (t) => {

@@ -8,8 +8,6 @@ import type { Store } from './store/store.ts';
 
 export const SELF_CHECK_PROJECT = 'self-check';
 
-/** How long it waits while nothing gets on: what waits on the log goes first, and may be much. */
-const STUCK_MS_MAX = 10_000;
 const SEND_AGAIN_MS = 250;
 const LOOK_AGAIN_MS = 10;
 
@@ -21,13 +19,15 @@ interface SelfCheck {
   clock: Clock;
   /** Changes while the processor gets on. */
   progress: () => number;
+  /** How long it waits while nothing gets on: what waits on the log goes first, and may be much. */
+  stuckMsMax: number;
   /** Ends the check without a result. */
   signal: AbortSignal;
 }
 
-/** @throws AppError `self_check_failed` when nothing has got on for `STUCK_MS_MAX`. */
+/** @throws AppError `self_check_failed` when nothing has got on for `stuckMsMax`. */
 export async function checkSelf(check: SelfCheck): Promise<void> {
-  const { url, key, store, clock, progress, signal } = check;
+  const { url, key, store, clock, progress, stuckMsMax, signal } = check;
   const event_id = randomUUID();
   const body = JSON.stringify({ event_name: 'self_check', event_id });
   const headers = { authorization: `Bearer ${key}` };
@@ -50,7 +50,7 @@ export async function checkSelf(check: SelfCheck): Promise<void> {
       seen = progress();
       movedMs = clock.elapsed();
     }
-    if (clock.elapsed() - movedMs > STUCK_MS_MAX)
+    if (clock.elapsed() - movedMs > stuckMsMax)
       throw new AppError('self_check_failed', `The event of the self-check ${missing}.`);
     await clock.sleep(isSent ? LOOK_AGAIN_MS : SEND_AGAIN_MS);
   }

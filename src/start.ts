@@ -58,6 +58,12 @@ const REQUESTS_MS_MAX = 1_000;
 const DRAIN_MS_MAX = 1_500;
 const LAST_BATCH_MS_MAX = 500;
 const ENGINE_STOP_MS_MAX = 1_000;
+/**
+ * How long the self-check waits while no batch is stored: on an empty log, and when a large batch
+ * may be finished first, whose ids are asked for and whose INSERT alone may take a minute.
+ */
+const SELF_CHECK_MS_MAX = 10_000;
+const SELF_CHECK_BEHIND_MS_MAX = 180_000;
 /** How long `/ready` waits for the store. */
 const PING_MS_MAX = 1_000;
 const DASHBOARD = join(import.meta.dirname, '..', 'dist', 'dashboard');
@@ -215,6 +221,7 @@ async function startParts(
     const checked = checkSelf({
       ...{ url, key: selfKey, store, clock, signal },
       progress: processor.batches,
+      stuckMsMax: isBehind ? SELF_CHECK_BEHIND_MS_MAX : SELF_CHECK_MS_MAX,
     });
     // What waits on the log goes first and may take minutes: it serves meanwhile.
     if (isBehind) checked.catch(options.onFatal);

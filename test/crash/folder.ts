@@ -28,7 +28,7 @@ export interface FolderResult {
 }
 
 /** How long an instant is waited for; one that does not come is no failure of the system. */
-const INSTANT_MS_MAX = 4_000;
+const INSTANT_MS_MAX = 6_000;
 /** A system that is not back by then does not recover. */
 const RECOVERY_MS_MAX = 40_000;
 const LOOK_AGAIN_MS = 15;
@@ -162,7 +162,9 @@ class Run {
         kill.what === 'both' ? life.killBoth() : life.killMain(),
       );
     }
-    return this.#awaitInstant(kill, next, life.ready);
+    // What is open of the last life is finished while the system serves already.
+    const tooLate = life.ready.then(() => sleep(INSTANT_MS_MAX, undefined, { ref: false }));
+    return this.#awaitInstant(kill, next, tooLate);
   }
 
   async #underLoad(kill: Planned, next: Planned | undefined): Promise<boolean> {
