@@ -31,6 +31,8 @@ export interface FrontOptions {
   limits: ReaderLimits;
   /** Called when a statement has not ended long after its time: nothing else ends it. */
   onStuck: () => void;
+  /** Called with each error of a statement of the owner's. */
+  onError: (error: EngineError) => void;
 }
 
 interface Front extends FrontOptions {
@@ -113,9 +115,23 @@ async function handle(
   // Only POST may change anything, whoever sends it.
   const who = request.method === 'POST' ? user : 'reader';
   const asked = await readRequest(request, url.searchParams, who);
-  const { query, body } = asked;
+  const { query } = asked;
   checkDatabase(query.get('database') ?? request.headers['x-clickhouse-database']);
+  try {
+    await answer(front, request, response, asked);
+  } catch (error) {
+    if (who === 'owner') front.onError(toEngineError(error));
+    throw error;
+  }
+}
 
+async function answer(
+  front: Front,
+  request: IncomingMessage,
+  response: ServerResponse,
+  asked: Asked,
+): Promise<void> {
+  const { who, query, body } = asked;
   const started = performance.now();
   const written = query.get('query');
   const head = written ?? body.toString('utf8', 0, STATEMENT_BYTES_MAX);

@@ -4,6 +4,7 @@
  */
 import { accessSync, constants, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createDiskWatch } from './disk-watch.ts';
 import { createGate } from './gate.ts';
 import { createHandshake } from './handshake.ts';
 import { createFront } from './http.ts';
@@ -85,10 +86,8 @@ async function serve(order: Order): Promise<void> {
     handshake,
     users: order.users,
     limits,
-    onStuck() {
-      process.stderr.write('A statement does not end; the engine ends itself.\n');
-      process.kill(process.pid, 'SIGKILL');
-    },
+    onStuck: () => endNow('A statement does not end'),
+    onError: createDiskWatch(() => endNow('The disk was full or a part cannot be read')),
   });
   server.on('error', (error: NodeJS.ErrnoException) => fail(error));
   server.listen(order.port, '127.0.0.1', () => {
@@ -109,6 +108,12 @@ async function serve(order: Order): Promise<void> {
   // The parent is dead. The next one must find the folder free at once, and a statement that is cut
   // here is cut as by a power failure: all of it, or nothing.
   process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+}
+
+/** Whatever runs is cut as by a power failure; the parent starts the next one. */
+function endNow(why: string): void {
+  process.stderr.write(`${why}; the engine ends itself.\n`);
+  process.kill(process.pid, 'SIGKILL');
 }
 
 function report(message: Report): void {

@@ -5,6 +5,7 @@
  *   npm run test:crash                              500 kills, about a quarter of an hour on two cores
  *   npm run test:crash -- --kills 100 --seed 7      as many, from this seed
  *   npm run test:crash -- --seed 7 --only 3         the third data folder of that run again
+ *   npm run test:crash -- --folder 40               so many kills in the life of a data folder
  *   npm run test:crash -- --write                   and the table of docs/delivery.md is written anew
  */
 import { parseArgs } from 'node:util';
@@ -20,6 +21,7 @@ const SIDE_BY_SIDE = 3;
 const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: String(KILLS) },
+    folder: { type: 'string', default: String(PER_FOLDER) },
     seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
     only: { type: 'string' },
     write: { type: 'boolean', default: false },
@@ -30,7 +32,7 @@ const seed = Number(values.seed);
 const kills = Number(values.kills);
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
-const all = makeKillList(seed, kills, PER_FOLDER);
+const all = makeKillList(seed, kills, Number(values.folder));
 const folders = all.filter(
   ({ number }) => values.only === undefined || number === Number(values.only),
 );
@@ -62,7 +64,7 @@ async function takeTurns(): Promise<void> {
       );
     } catch (error) {
       const what = error instanceof Error ? error.message : String(error);
-      const again = `npm run test:crash -- --kills ${kills} --seed ${seed} --only ${number}`;
+      const again = `npm run test:crash -- --kills ${kills} --folder ${values.folder} --seed ${seed} --only ${number}`;
       failures.push(`${what}\nagain: ${again}`);
       print(`FAILED ${failures.at(-1)}`);
     }
@@ -74,9 +76,8 @@ const minutes = (performance.now() - startedMs) / 60_000;
 const page = toPage(matrixOf(results), { seed, minutes, results });
 print(`\n${page}`);
 const missed = values.only === undefined ? missedInstants(results) : [];
-if (missed.length > 0) {
-  print(`${missed.length} instants were never hit:\n  ${missed.join('\n  ')}`);
-  if (kills >= KILLS) failures.push('some instants were never hit');
+if (missed.length > 0 && kills >= KILLS) {
+  failures.push(`${missed.length} instants were never hit:\n  ${missed.join('\n  ')}`);
 }
 if (failures.length > 0) {
   print(`\n${failures.length} failures:\n${failures.join('\n\n')}`);
