@@ -3,6 +3,7 @@
  * long the system took to come back. It is printed, and written into docs/delivery.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { percentile, type Report, toMarkdown, whole } from '../../bench/report.ts';
 import type { FolderResult, Outcome } from './folder.ts';
@@ -108,7 +109,7 @@ export function toPage(
   const date = new Date().toISOString().slice(0, 10);
   const report: Report = {
     title: 'What was killed',
-    says: `\`npm run test:crash\` on ${date}: ${total.kills} kills of ${run.results.length} data folders in ${Math.round(run.minutes)} minutes, seed ${run.seed}; ${whole(counted(({ verdict }) => verdict.events))} events stored once, ${whole(counted(({ verdict }) => verdict.duplicates))} copies recognised. Times are from the kill to the answer of the first request sent after it, and until everything that waited then is stored, p50 / max; two systems, senders and judge shared the cores. A kill that came while the one before was being recovered from has no times.`,
+    says: `\`npm run test:crash\` on ${date}: ${total.kills} kills of ${run.results.length} data folders in ${Math.round(run.minutes)} minutes, seed ${run.seed}; ${whole(counted(({ verdict }) => verdict.events))} events stored once, ${whole(counted(({ verdict }) => verdict.duplicates))} copies recognised. Times are from the kill to the answer of the first request sent after it, and until everything that waited then is stored, p50 / max; three systems, their senders and the judge shared ${availableParallelism()} cores. A kill that came while the one before was being recovered from has no times.`,
     columns: ['killed', 'kills', 'at', 'lost', 'doubled', 'first 202, ms', 'caught up, ms'],
     rows: [...rows, total].map(line),
   };
