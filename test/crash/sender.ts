@@ -62,8 +62,9 @@ export function startSender({ url, name, project, seed, ledger }: SenderOptions)
 
   async function isTaken(batch: readonly Entry[], body: string): Promise<boolean> {
     const begunAt = ledger.now();
-    ledger.onSent(batch);
     const answer = await post(url, project, body);
+    if (answer?.status === NOBODY) return false;
+    ledger.onSent(batch);
     if (answer?.status !== 202) {
       if (answer !== undefined) ledger.refusals.push(answer);
       return false;
@@ -109,6 +110,9 @@ export interface Answered {
   taken: Taken;
 }
 
+/** The status when nobody was there to take it. */
+const NOBODY = 0;
+
 /** Undefined without an answer: nobody knows whether it was taken. */
 export async function post(
   url: string,
@@ -124,9 +128,16 @@ export async function post(
     });
     const taken = (await response.json()) as Taken;
     return { status: response.status, retryAfter: response.headers.get('retry-after'), taken };
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (codeOf(error) !== 'ECONNREFUSED') return undefined;
+    return { status: NOBODY, retryAfter: null, taken: {} };
   }
+}
+
+/** Of a failed fetch. */
+function codeOf(error: unknown): unknown {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && 'code' in cause ? cause.code : undefined;
 }
 
 /** Sessions of some events each, several in one millisecond, told apart by their sequence. */
