@@ -25,6 +25,8 @@ export interface FolderResult {
   folder: Folder;
   outcomes: Outcome[];
   verdict: Verdict;
+  /** What the judge found wrong, and where the folder is, which is then kept. */
+  fault: string | undefined;
 }
 
 /** How long an instant is waited for; one that does not come is no failure of the system. */
@@ -34,7 +36,7 @@ const RECOVERY_MS_MAX = 40_000;
 const LOOK_AGAIN_MS = 15;
 const SENDERS = 4;
 
-/** @throws Error that says what is wrong, and where the folder is, which is then kept. */
+/** @throws Error when the system did not come back, with the place of the folder, which is kept. */
 export async function runFolder(
   folder: Folder,
   say: (line: string) => void,
@@ -44,21 +46,20 @@ export async function runFolder(
   const enginePort = String(await freePort());
   const urls = { url: `http://127.0.0.1:${port}`, engineUrl: `http://127.0.0.1:${enginePort}` };
   const run = new Run(folder, data, { port, enginePort, url: urls.url }, say);
+  const keptIn = `folder ${folder.number}, kept in ${data}:`;
   try {
     await run.allKills();
     const storeFolder = storeFolderOf(data);
     const verdict = await judge({ ...urls, storeFolder, ledger: run.ledger });
-    const fault = faultOf(verdict);
-    if (fault !== undefined) throw new Error(fault);
+    const wrong = faultOf(verdict);
     await run.end();
-    await removeFolder(data);
-    return { folder, outcomes: run.outcomes, verdict };
+    if (wrong === undefined) await removeFolder(data);
+    const fault = wrong === undefined ? undefined : `${keptIn}\n${wrong}`;
+    return { folder, outcomes: run.outcomes, verdict, fault };
   } catch (error) {
     run.giveUp();
     const what = error instanceof Error ? error.message : String(error);
-    throw new Error(`folder ${folder.number}, kept in ${data}:\n${what}\n${run.output()}`, {
-      cause: error,
-    });
+    throw new Error(`${keptIn}\n${what}\n${run.output()}`, { cause: error });
   }
 }
 

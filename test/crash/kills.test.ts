@@ -20,7 +20,8 @@ test('kill -9 of the system or of its engine, whenever it comes, loses and doubl
   for (const { number, kills } of folders)
     for (const kill of kills) t.diagnostic(`folder ${number}: ${describe(kill)}`);
   const results = await Promise.all(folders.map((folder) => runFolder(folder, () => undefined)));
-  for (const { outcomes, verdict } of results) {
+  for (const { outcomes, verdict, fault } of results) {
+    assert.equal(fault, undefined);
     const hits = outcomes.filter(({ isHit }) => isHit).length;
     t.diagnostic(`${hits} kills, ${verdict.events} events, ${verdict.duplicates} duplicates`);
     assert.ok(hits > PER_FOLDER / 2);

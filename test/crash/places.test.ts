@@ -16,8 +16,14 @@ import { KEYS, post } from './sender.ts';
 const ENVIRONMENT = { CLICKSTREAM_KEYS: `shop:${KEYS.shop}`, CLICKSTREAM_LOG_LEVEL: 'warn' };
 const LOOK_AGAIN_MS = 10;
 
-const start = (data: string, partitions = 1): Promise<SystemProcess> =>
-  startSystem(data, { ...ENVIRONMENT, CLICKSTREAM_LOG: `file:log?partitions=${partitions}` });
+const started: SystemProcess[] = [];
+
+async function start(data: string, partitions = 1): Promise<SystemProcess> {
+  const log = `file:log?partitions=${partitions}`;
+  const system = await startSystem(data, { ...ENVIRONMENT, CLICKSTREAM_LOG: log });
+  started.push(system);
+  return system;
+}
 
 async function send(system: SystemProcess, ids: readonly string[]): Promise<number | undefined> {
   const events = ids.map((event_id) => ({ event_name: 'PLACE', event_id }));
@@ -60,6 +66,7 @@ async function inFolder(work: (data: string) => Promise<void>): Promise<void> {
   try {
     await work(data);
   } finally {
+    for (const { child } of started.splice(0)) child.kill('SIGKILL');
     await removeFolder(data);
   }
 }

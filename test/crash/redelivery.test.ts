@@ -42,7 +42,7 @@ async function untilStored({ url }: SystemProcess): Promise<void> {
   }
 }
 
-test('the same request is answered alike however often it comes, and stored once', async () => {
+test('the same request is answered alike however often it comes, and stored once', async (t) => {
   const data = await temporaryFolder('redelivery');
   const environment = {
     CLICKSTREAM_PORT: String(await freePort()),
@@ -54,6 +54,10 @@ test('the same request is answered alike however often it comes, and stored once
     CLICKSTREAM_LOG_LEVEL: 'warn',
   };
   let system = await startSystem(data, environment);
+  t.after(async () => {
+    system.child.kill('SIGKILL');
+    await removeFolder(data);
+  });
   let requests = 0;
   const again = async (): Promise<void> => {
     await isAnsweredAlike(system);
@@ -108,5 +112,4 @@ test('the same request is answered alike however often it comes, and stored once
     ]),
   );
   assert.equal(await system.stop(), 0);
-  await removeFolder(data);
 });

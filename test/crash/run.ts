@@ -54,20 +54,21 @@ async function takeTurns(): Promise<void> {
     const say = (line: string): void => {
       if (values.verbose || line.startsWith('did not')) print(`  folder ${number}: ${line}`);
     };
+    let fault: string | undefined;
     try {
       const result = await runFolder(folder, say);
       results.push(result);
+      fault = result.fault;
       const { events, duplicates } = result.verdict;
       const hits = result.outcomes.filter(({ isHit }) => isHit).length;
-      print(
-        `folder ${number}: ${hits} kills, ${events} events, ${duplicates} duplicates, all there`,
-      );
+      print(`folder ${number}: ${hits} kills, ${events} events, ${duplicates} duplicates`);
     } catch (error) {
-      const what = error instanceof Error ? error.message : String(error);
-      const again = `npm run test:crash -- --kills ${kills} --folder ${values.folder} --seed ${seed} --only ${number}`;
-      failures.push(`${what}\nagain: ${again}`);
-      print(`FAILED ${failures.at(-1)}`);
+      fault = error instanceof Error ? error.message : String(error);
     }
+    if (fault === undefined) continue;
+    const like = `--kills ${kills} --folder ${values.folder} --seed ${seed}`;
+    failures.push(`${fault}\nagain: npm run test:crash -- ${like} --only ${number}`);
+    print(`FAILED ${failures.at(-1)}`);
   }
 }
 await Promise.all(Array.from({ length: SIDE_BY_SIDE }, takeTurns));
