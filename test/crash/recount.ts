@@ -3,6 +3,7 @@
  * at the SQL of the questions.
  */
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Answer, Question, Rows } from '../../src/query/questions.ts';
 
 /** A stored row, as far as it is recounted. */
@@ -21,6 +22,7 @@ export interface StoredRow {
   traffic_source: string;
 }
 
+const ASK_AGAIN_MS = 50;
 const PAGE_VIEWS = new Set(['page_view', 'HOMEPAGE', 'ITEM_DETAIL', 'PROMO_PAGE']);
 
 const distinct = (values: readonly string[]): number => new Set(values).size;
@@ -35,9 +37,14 @@ export async function recount(
   rows: readonly StoredRow[],
 ): Promise<void> {
   const ask = async <Q extends Question>(question: Q): Promise<Rows[Q][]> => {
-    const response = await fetch(
-      `${url}/api/projects/${project}/${question}?range=24h&bots=in&limit=1000`,
-    );
+    const address = `${url}/api/projects/${project}/${question}?range=24h&bots=in&limit=1000`;
+    let response = await fetch(address);
+    // The store may be started again just now.
+    while (response.status === 503) {
+      await response.arrayBuffer();
+      await sleep(ASK_AGAIN_MS);
+      response = await fetch(address);
+    }
     const text = await response.text();
     assert.equal(response.status, 200, `${question}: ${text}`);
     return (JSON.parse(text) as Answer<Q>).rows;
