@@ -58,10 +58,7 @@ const REQUESTS_MS_MAX = 1_000;
 const DRAIN_MS_MAX = 1_500;
 const LAST_BATCH_MS_MAX = 500;
 const ENGINE_STOP_MS_MAX = 1_000;
-/**
- * How long the self-check waits while no batch is stored: on an empty log, and when a large batch
- * may be finished first, whose ids are asked for and whose INSERT alone may take a minute.
- */
+/** How long the self-check waits for the next batch; one that was open may be large, and slow. */
 const SELF_CHECK_MS_MAX = 10_000;
 const SELF_CHECK_BEHIND_MS_MAX = 180_000;
 /** How long `/ready` waits for the store. */
@@ -139,14 +136,11 @@ async function startParts(
   if (log && running && store && roles.includes('process')) {
     processor = createTheProcessor({ config, options, metrics, log, store });
     const ended = new AbortController();
-    const running = processor.run(ended.signal);
-    // A log that is refused must not have told any sender 202.
-    await Promise.race([processor.opened(), running]).catch((error: unknown) => {
-      ended.abort();
-      throw error;
-    });
-    processing = running.catch(options.onFatal);
+    const work = processor.run(ended.signal);
     closers.push(() => drain(log, clock, ended, processing));
+    // A log that is refused must not have told any sender 202.
+    await Promise.race([processor.opened(), work]);
+    processing = work.catch(options.onFatal);
     const { signal } = stopping;
     const parts = { ...options, config, log, store, processor, running, signal };
     const begun = startUpkeep(parts);
