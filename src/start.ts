@@ -58,9 +58,6 @@ const REQUESTS_MS_MAX = 1_000;
 const DRAIN_MS_MAX = 1_500;
 const LAST_BATCH_MS_MAX = 500;
 const ENGINE_STOP_MS_MAX = 1_000;
-/** How long the self-check waits for the next batch; one that was open may be large, and slow. */
-const SELF_CHECK_MS_MAX = 10_000;
-const SELF_CHECK_BEHIND_MS_MAX = 180_000;
 /** How long `/ready` waits for the store. */
 const PING_MS_MAX = 1_000;
 const DASHBOARD = join(import.meta.dirname, '..', 'dist', 'dashboard');
@@ -215,7 +212,7 @@ async function startParts(
     const checked = checkSelf({
       ...{ url, key: selfKey, store, clock, signal },
       progress: processor.batches,
-      stuckMsMax: isBehind ? SELF_CHECK_BEHIND_MS_MAX : SELF_CHECK_MS_MAX,
+      isBehind,
     });
     // What waits on the log goes first and may take minutes: it serves meanwhile.
     if (isBehind) checked.catch(options.onFatal);
