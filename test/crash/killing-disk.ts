@@ -9,6 +9,7 @@ import type { Trigger } from './trigger.ts';
 /** Where the note of a commit begins, and its offset stands (src/log/commit-file.ts). */
 const NOTE_AT = 32;
 const OFFSET_AT = 16;
+const SLOTS_BYTES = 2 * 8192;
 
 /** `opening` until the log is open: the same operations mend there what they write later. */
 export interface DiskStage {
@@ -66,7 +67,8 @@ function whatIs(path: string, bytes: Uint8Array): string {
   const kind = kindOf(path);
   const isZeros = bytes.subarray(0, NOTE_AT).every((byte) => byte === 0);
   if (kind === 'segment') return isZeros ? 'zeros' : 'records';
-  if (kind !== 'commit file' || isZeros) return kind;
+  // Both slots at once are what an opener writes again.
+  if (kind !== 'commit file' || isZeros || bytes.length >= SLOTS_BYTES) return kind;
   const slot = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const note = slot.toString('utf8', NOTE_AT);
   const { to } = (note === '' ? { to: 0 } : JSON.parse(note)) as { to: number };
