@@ -1,9 +1,9 @@
 /**
  * Opens the log and the store that the settings name: the only file that names a back-end.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { access, chmod, constants, mkdir } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Clock } from './base/clock.ts';
 import { AppError } from './base/errors.ts';
 import type { Logger } from './base/logger.ts';
@@ -67,21 +67,16 @@ export async function openLog(config: Config, tools: Tools, disk: Disk = realDis
   });
 }
 
-/**
- * The id of the log in the data folder, whoever has it open.
- * @throws AppError `bad_setting` when there is none.
- */
-export function readLogId(config: Config): string {
+/** @throws AppError `bad_setting` when there is no log yet, for who must not make one. */
+export function checkLogExists(config: Config): void {
   const { path } = readAddress(config.CLICKSTREAM_LOG, 'CLICKSTREAM_LOG');
-  const file = join(resolve(config.CLICKSTREAM_DATA, path), 'log.json');
-  if (!existsSync(file)) {
-    throw new AppError(
-      'bad_setting',
-      `There is no log in ${dirname(file)}. Is CLICKSTREAM_DATA set as for the start?`,
-      { field: 'CLICKSTREAM_DATA' },
-    );
-  }
-  return (JSON.parse(readFileSync(file, 'utf8')) as { id: string }).id;
+  const folder = resolve(config.CLICKSTREAM_DATA, path);
+  if (existsSync(join(folder, 'log.json'))) return;
+  throw new AppError(
+    'bad_setting',
+    `There is no log in ${folder}. Is CLICKSTREAM_DATA set as for the start?`,
+    { field: 'CLICKSTREAM_DATA' },
+  );
 }
 
 export interface OpenStore {

@@ -1,15 +1,20 @@
 /**
  * `running.json` in the data folder: there while Clickstream runs, and taken away by an orderly stop.
+ * Its token, another one for each start, shows that who asks for more than reading may read this
+ * folder, and means this process.
+ *
  * What a process had written is safe from its own death, but not from the machine's, if a disk said
  * "written" too early. So a start that finds the file of another boot owes an audit; the file keeps
  * the debt until the audit is done.
  */
+import { randomBytes } from 'node:crypto';
 import { open, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Logger } from './base/logger.ts';
 import type { Log } from './log/log.ts';
 
 export interface RunningFile {
+  readonly token: string;
   /** Since when what is stored has to be audited; undefined when nothing is owed. */
   readonly auditFromMs: number | undefined;
   /** The audit is done. */
@@ -20,8 +25,12 @@ export interface RunningFile {
 
 interface Content {
   boot_id: string;
+  token: string;
   audit_from_ms?: number;
 }
+
+const NAME = 'running.json';
+const FILE_MODE = 0o600;
 
 /** Another one for each start of the machine. */
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
@@ -34,7 +43,8 @@ export async function openRunningFile(
   log: Log,
   logger: Logger,
 ): Promise<RunningFile> {
-  const path = join(folder, 'running.json');
+  const path = join(folder, NAME);
+  const token = randomBytes(18).toString('base64url');
   const boot_id = (await readFile(BOOT_ID, 'utf8').catch(() => '')).trim();
   const before = readContent(await readFile(path, 'utf8').catch(() => undefined));
   // Where boots cannot be told apart, every end that was not orderly counts.
@@ -44,7 +54,7 @@ export async function openRunningFile(
   const write = async () => {
     const owed = auditFromMs === undefined ? {} : { audit_from_ms: auditFromMs };
     try {
-      await writeDurably(path, JSON.stringify({ boot_id, ...owed } satisfies Content));
+      await writeDurably(path, JSON.stringify({ boot_id, token, ...owed } satisfies Content));
     } catch (error) {
       // A full disk is no reason not to start: only an audit might be missed.
       logger.warn({ err: error, path }, 'it cannot be noted that Clickstream runs');
@@ -52,6 +62,7 @@ export async function openRunningFile(
   };
   await write();
   return {
+    token,
     get auditFromMs() {
       return auditFromMs;
     },
@@ -65,13 +76,20 @@ export async function openRunningFile(
   };
 }
 
+/** The token of the process that runs on this folder; empty when it has left none. */
+export async function readToken(folder: string): Promise<string> {
+  return (
+    readContent(await readFile(join(folder, NAME), 'utf8').catch(() => undefined))?.token ?? ''
+  );
+}
+
 /** A file that was cut by the end of the machine says that much. */
 function readContent(text: string | undefined): Content | undefined {
   if (text === undefined) return undefined;
   try {
     return JSON.parse(text) as Content;
   } catch {
-    return { boot_id: '' };
+    return { boot_id: '', token: '' };
   }
 }
 
@@ -80,7 +98,7 @@ async function writeDurably(path: string, text: string): Promise<void> {
     [path, 'w'],
     [dirname(path), 'r'],
   ] as const) {
-    const file = await open(name, how);
+    const file = await open(name, how, FILE_MODE);
     try {
       if (how === 'w') await file.writeFile(text);
       await file.sync();

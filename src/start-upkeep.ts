@@ -42,7 +42,7 @@ export interface Upkeep {
 
 /** Begins what is done in the background. */
 export function startUpkeep(parts: Parts): Upkeep {
-  const { config, clock, log, store, processor, running, signal } = parts;
+  const { config, clock, store, processor, running, signal } = parts;
   const stopped = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () =>
       reject(new AppError('stopping', 'The server is shutting down.')),
@@ -70,7 +70,7 @@ export function startUpkeep(parts: Parts): Upkeep {
       if (!signal.aborted) parts.onFatal(error);
     });
   return {
-    routes: upkeepRoutes(upkeep, log.id),
+    routes: upkeepRoutes(upkeep, running.token),
     lastAudit: upkeep.lastAudit,
     async stop() {
       await Promise.race([working, clock.sleep(LAST_STEP_MS_MAX)]);

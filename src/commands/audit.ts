@@ -41,7 +41,7 @@ export const audit: Command = {
         json: { type: 'boolean' },
       },
     }).values;
-    const { heal, log: _, ...range } = readAuditRequest(body);
+    const { heal, ...range } = readAuditRequest(body);
     const report = await doWork<AuditReport>(surroundings, {
       title: heal ? 'auditing and healing' : 'auditing',
       path: '/api/audit',

@@ -9,9 +9,11 @@ import { AppError, type Code } from '../base/errors.ts';
 import { createLogger } from '../base/logger.ts';
 import type { Config } from '../config.ts';
 import type { Log } from '../log/log.ts';
-import { openLog, openStore, readLogId } from '../open.ts';
+import { checkLogExists, openLog, openStore } from '../open.ts';
 import { createRecords } from '../process/records.ts';
+import { TOKEN_HEADER } from '../process/upkeep/http.ts';
 import { createUpkeep, type Upkeep } from '../process/upkeep/upkeep.ts';
+import { readToken } from '../running-file.ts';
 import type { Surroundings } from './command.ts';
 
 export interface Work<T> {
@@ -30,10 +32,10 @@ export async function doWork<T>(
   { config, clock, stderr }: Surroundings,
   work: Work<T>,
 ): Promise<T> {
-  const log = readLogId(config);
+  checkLogExists(config);
   const stopTicking = startTicking(stderr, work.title);
   try {
-    return (await doAlone(config, clock, work)) ?? ((await ask(config, work, log)) as T);
+    return (await doAlone(config, clock, work)) ?? ((await ask(config, work)) as T);
   } finally {
     stopTicking();
   }
@@ -87,15 +89,16 @@ async function doAlone<T>(config: Config, clock: Clock, work: Work<T>): Promise<
   }
 }
 
-async function ask<T>(config: Config, { path, body }: Work<T>, log: string): Promise<unknown> {
+async function ask<T>(config: Config, { path, body }: Work<T>): Promise<unknown> {
   const { CLICKSTREAM_HOST: host, CLICKSTREAM_PORT: port, CLICKSTREAM_LOGIN: login } = config;
   const headers = {
     'content-type': 'application/json',
+    [TOKEN_HEADER]: await readToken(config.CLICKSTREAM_DATA),
     ...(login === '' ? {} : { authorization: `Basic ${Buffer.from(login).toString('base64')}` }),
   };
   // Not by `fetch`, which waits for no more than five minutes.
   const asked = request({ host: reachable(host), port, path, method: 'POST', headers });
-  asked.end(JSON.stringify({ ...body, log }));
+  asked.end(JSON.stringify(body));
   let status: number | undefined;
   let text = '';
   try {

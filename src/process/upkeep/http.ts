@@ -1,23 +1,27 @@
 /**
- * Audits and erasures over HTTP, for the command and for pages. Who may ask is decided outside; the
- * content type is asked for here, because a page elsewhere can send any other without a preflight.
+ * Audits and erasures over HTTP. Who may read is decided outside; who may change what is stored has
+ * the token of the data folder, and no page elsewhere can send its header without a preflight.
  */
+import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../../base/errors.ts';
 import { type Route, sendJson } from '../../base/http.ts';
 import { readAuditRequest, readEraseRequest } from './requests.ts';
 import type { Upkeep } from './upkeep.ts';
 
+export const TOKEN_HEADER = 'x-clickstream-token';
 const BODY_BYTES_MAX = 16_384;
 const NO_STORE = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 
-/** `logId` is the log that is served here. */
-export function upkeepRoutes(upkeep: Upkeep, logId: string): Route[] {
-  function checkLog(log: string | undefined): void {
-    if (log === undefined || log === logId) return;
-    throw new AppError('bad_request', 'Another data folder is served here than is meant.', {
-      field: 'log',
-    });
+/** `token` is what only who may read the data folder knows. */
+export function upkeepRoutes(upkeep: Upkeep, token: string): Route[] {
+  function checkToken({ headers }: IncomingMessage): void {
+    const digest = (text: string) => createHash('sha256').update(text).digest();
+    if (timingSafeEqual(digest(String(headers[TOKEN_HEADER] ?? '')), digest(token))) return;
+    throw new AppError(
+      'unauthorized',
+      `It takes ${TOKEN_HEADER} with the token in running.json of the data folder that is served here.`,
+    );
   }
 
   return [
@@ -30,8 +34,8 @@ export function upkeepRoutes(upkeep: Upkeep, logId: string): Route[] {
       method: 'POST',
       path: '/api/audit',
       async handle({ request, response }) {
-        const { heal, log, ...range } = readAuditRequest(await readJson(request));
-        checkLog(log);
+        checkToken(request);
+        const { heal, ...range } = readAuditRequest(await readJson(request));
         sendJson(response, 200, await upkeep.audit(range, heal), NO_STORE);
       },
     },
@@ -39,8 +43,8 @@ export function upkeepRoutes(upkeep: Upkeep, logId: string): Route[] {
       method: 'POST',
       path: '/api/erase',
       async handle({ request, response }) {
-        const { selection, dryRun, log } = readEraseRequest(await readJson(request));
-        checkLog(log);
+        checkToken(request);
+        const { selection, dryRun } = readEraseRequest(await readJson(request));
         sendJson(response, 200, await upkeep.erase(selection, dryRun), NO_STORE);
       },
     },

@@ -8,29 +8,26 @@ import { SELECTORS, type Selection, type Selector } from './removals.ts';
 
 export interface AuditRequest extends TimeRange {
   heal: boolean;
-  /** The log that is meant, if it is said: another process may answer at an address. */
-  log: string | undefined;
 }
 
 export interface EraseRequest {
   selection: Selection;
   dryRun: boolean;
-  log: string | undefined;
 }
 
-/** `{from?, to?, heal?, log?}`. @throws AppError `bad_request`. */
+/** `{from?, to?, heal?}`. @throws AppError `bad_request`. */
 export function readAuditRequest(body: unknown): AuditRequest {
-  const { from, to, heal, log } = readFields(body, ['from', 'to', 'heal', 'log']);
+  const { from, to, heal } = readFields(body, ['from', 'to', 'heal']);
   const range = { fromMs: readTime(from, 'from'), toMs: readTime(to, 'to') };
   if (range.fromMs !== undefined && range.toMs !== undefined && range.fromMs > range.toMs)
     throw wrong('from', 'it lies after "to"');
-  return { ...range, heal: readFlag(heal, 'heal'), log: readLog(log) };
+  return { ...range, heal: readFlag(heal, 'heal') };
 }
 
-/** `{project, dry_run?, log?}` and one of the selectors. @throws AppError `bad_request`. */
+/** `{project, dry_run?}` and one of the selectors. @throws AppError `bad_request`. */
 export function readEraseRequest(body: unknown): EraseRequest {
   const names = Object.keys(SELECTORS) as Selector[];
-  const fields = readFields(body, ['project', 'dry_run', 'log', ...names]);
+  const fields = readFields(body, ['project', 'dry_run', ...names]);
   const given = names.filter((name) => fields[name] !== undefined);
   const [by] = given;
   if (by === undefined || given.length > 1)
@@ -40,7 +37,7 @@ export function readEraseRequest(body: unknown): EraseRequest {
     by,
     value: readText(fields[by], by),
   };
-  return { selection, dryRun: readFlag(fields.dry_run, 'dry_run'), log: readLog(fields.log) };
+  return { selection, dryRun: readFlag(fields.dry_run, 'dry_run') };
 }
 
 function readFields(body: unknown, names: readonly string[]): Record<string, unknown> {
@@ -54,10 +51,6 @@ function readFields(body: unknown, names: readonly string[]): Record<string, unk
 function readText(value: unknown, field: string): string {
   if (typeof value !== 'string' || value === '') throw wrong(field, 'it takes a text');
   return value;
-}
-
-function readLog(value: unknown): string | undefined {
-  return value === undefined ? undefined : readText(value, 'log');
 }
 
 function readFlag(value: unknown, field: string): boolean {
