@@ -8,7 +8,7 @@
  * the debt until the audit is done.
  */
 import { randomBytes } from 'node:crypto';
-import { open, readFile, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Logger } from './base/logger.ts';
 import type { Log } from './log/log.ts';
@@ -93,18 +93,22 @@ function readContent(text: string | undefined): Content | undefined {
   }
 }
 
+/** In one step, so that who reads it meets the text of before or all of this one. */
 async function writeDurably(path: string, text: string): Promise<void> {
-  for (const [name, how] of [
-    [path, 'w'],
-    [dirname(path), 'r'],
-  ] as const) {
-    const file = await open(name, how, FILE_MODE);
-    try {
-      if (how === 'w') await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+  const written = `${path}.new`;
+  const file = await open(written, 'w', FILE_MODE);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(written, path);
+  const folder = await open(dirname(path), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
   }
 }
 
