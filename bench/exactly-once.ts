@@ -22,7 +22,7 @@ import type { Log, NewRecord } from '../src/log/log.ts';
 import { createProcessor } from '../src/process/process.ts';
 import { createRecords, type Records } from '../src/process/records.ts';
 import { COLUMNS, storedRow } from '../src/process/row.ts';
-import { windowLimits } from '../src/process/window.ts';
+import { windowLimits } from '../src/process/window/window.ts';
 import { createClickHouseStore } from '../src/store/clickhouse.ts';
 import type { Store } from '../src/store/store.ts';
 import {

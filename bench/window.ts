@@ -7,7 +7,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { readConfig } from '../src/config.ts';
 import { recordKey } from '../src/event/wire.ts';
-import { createWindow, type Window, windowLimits } from '../src/process/window.ts';
+import { createWindow, type Window, windowLimits } from '../src/process/window/window.ts';
 import { type Report, spread, whole } from './report.ts';
 
 const MB = 1024 * 1024;

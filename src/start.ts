@@ -15,21 +15,21 @@ import { collectRoutes } from './collect/http.ts';
 import { HTTP_LIMITS } from './collect/limits.ts';
 import { type Config, isLoopback } from './config.ts';
 import { demoRoutes } from './demo/routes.ts';
-import { fillHistory, sendLive } from './demo/traffic.ts';
 import { healthRoutes } from './health.ts';
 import type { Log } from './log/log.ts';
 import { makeFolder, openLog, openStore } from './open.ts';
-import { createPipeline, type Pipeline } from './process/pipeline.ts';
-import { pipelineGauges, pipelineRoute } from './process/pipeline-http.ts';
+import { pipelineGauges, pipelineRoute } from './process/pipeline/http.ts';
+import { createPipeline, type Pipeline } from './process/pipeline/pipeline.ts';
 import { createProcessor, type Processor } from './process/process.ts';
 import { createRecords } from './process/records.ts';
-import { windowLimits } from './process/window.ts';
+import { windowLimits } from './process/window/window.ts';
 import { guard } from './query/guard.ts';
 import { queryRoutes } from './query/http.ts';
 import { createLive } from './query/live.ts';
 import { createQuestions } from './query/run.ts';
 import { openRunningFile } from './running-file.ts';
 import { checkSelf, SELF_CHECK_PROJECT } from './self-check.ts';
+import { firstKey, startDemo } from './start-demo.ts';
 import { startUpkeep, type Upkeep } from './start-upkeep.ts';
 import type { Store } from './store/store.ts';
 
@@ -61,11 +61,6 @@ const ENGINE_STOP_MS_MAX = 1_000;
 /** How long `/ready` waits for the store. */
 const PING_MS_MAX = 1_000;
 const DASHBOARD = join(import.meta.dirname, '..', 'dist', 'dashboard');
-
-const DEMO_DAYS = 14;
-const DEMO_EVENTS = 800_000;
-/** What the history has in its busier hours. */
-const DEMO_EVENTS_PER_SECOND = 1;
 
 /** How the back-ends are opened; where faults are tried out, with faults. */
 export interface Open {
@@ -359,40 +354,4 @@ async function closeServer(server: Server, stopping: AbortController): Promise<v
   const timer = setTimeout(() => server.closeAllConnections(), REQUESTS_MS_MAX);
   await closed;
   clearTimeout(timer);
-}
-
-/** The synthetic shop; returns how it is stopped. */
-function startDemo(
-  url: string,
-  config: Config,
-  options: StartOptions,
-  store: Store | undefined,
-): () => Promise<void> {
-  const ended = new AbortController();
-  const { key, project } = firstKey(config);
-  const traffic = { url, key, clock: options.clock, logger: options.logger, signal: ended.signal };
-  const run = async (): Promise<void> => {
-    const live = sendLive(traffic, DEMO_EVENTS_PER_SECOND);
-    const rows = await store?.select<{ events: number }>(
-      'SELECT count() AS events FROM events WHERE project_id = {project:String}',
-      { project },
-    );
-    if ((rows?.[0]?.events ?? 0) < DEMO_EVENTS / 2) {
-      const taken = await fillHistory(traffic, DEMO_DAYS, DEMO_EVENTS);
-      options.logger.info({ days: DEMO_DAYS, events: taken }, 'the demo shop has a history now');
-    }
-    await live;
-  };
-  const running = run().catch((error: unknown) => {
-    if (!ended.signal.aborted) options.logger.error({ err: error }, 'the demo shop ended');
-  });
-  return async () => {
-    ended.abort();
-    await running;
-  };
-}
-
-function firstKey(config: Config): { key: string; project: string } {
-  const [key = '', project = ''] = [...config.CLICKSTREAM_KEYS][0] ?? [];
-  return { key, project };
 }

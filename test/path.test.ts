@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { readUsers } from '../src/engine/users.ts';
-import type { PipelineAnswer } from '../src/process/pipeline-answer.ts';
+import type { PipelineAnswer } from '../src/process/pipeline/answer.ts';
 import type { Answer, LiveUpdate, Question } from '../src/query/questions.ts';
 import { removeFolder, type SystemProcess, startSystem, temporaryFolder } from './system.ts';
 

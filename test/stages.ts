@@ -18,7 +18,7 @@ import type { Log, NewRecord } from '../src/log/log.ts';
 import { createProcessor, type Processor } from '../src/process/process.ts';
 import { createRecords } from '../src/process/records.ts';
 import { createUpkeep, type Upkeep } from '../src/process/upkeep/upkeep.ts';
-import { windowLimits } from '../src/process/window.ts';
+import { windowLimits } from '../src/process/window/window.ts';
 import { createClickHouseStore } from '../src/store/clickhouse.ts';
 import type { Store } from '../src/store/store.ts';
 

@@ -32,7 +32,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   engine: ['base'],
   store: ['base'],
   query: ['base', 'store/store.ts'],
-  dashboard: ['query/questions.ts', 'process/pipeline-answer.ts'],
+  dashboard: ['query/questions.ts', 'process/pipeline/answer.ts'],
   demo: ['event', 'base'],
 };
 const TYPES_ONLY = ['sdk', 'dashboard'];

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readUsers } from '../src/engine/users.ts';
-import type { PipelineAnswer } from '../src/process/pipeline-answer.ts';
+import type { PipelineAnswer } from '../src/process/pipeline/answer.ts';
 import type { AuditReport } from '../src/process/upkeep/audit-report.ts';
 import { createClickHouseStore } from '../src/store/clickhouse.ts';
 import {

@@ -17,7 +17,7 @@ import {
 import { realClock } from '../base/clock.ts';
 import { createLogger } from '../base/logger.ts';
 import { fillHistory } from '../demo/traffic.ts';
-import type { PipelineAnswer } from '../process/pipeline-answer.ts';
+import type { PipelineAnswer } from '../process/pipeline/answer.ts';
 
 const USER_AGENT =
   'Mozilla/5.0 (X11; Linux x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/153.0.0.0 Safari/537.36';

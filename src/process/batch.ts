@@ -9,11 +9,11 @@ import { AppError } from '../base/errors.ts';
 import { decodeRecord, recordKey } from '../event/wire.ts';
 import type { LogRecord } from '../log/log.ts';
 import type { Value } from '../store/store.ts';
-import type { Partition } from './process.ts';
+import type { Partition } from './partition.ts';
 import type { Held } from './records.ts';
 import { duplicateRow, type Place, rejectedRow, storedRow, unprocessable } from './row.ts';
-import type { FirstCopy, Window } from './window.ts';
-import { type Decoded, findEarlierCopies } from './window-store.ts';
+import { type Decoded, findEarlierCopies } from './window/load.ts';
+import type { FirstCopy, Window } from './window/window.ts';
 
 /** The records from offset `from` to before `to`, none missing. */
 export interface Batch {

@@ -22,8 +22,8 @@ import type { Store } from '../store/store.ts';
 import { createProcessor } from './process.ts';
 import { createRecords, type Records } from './records.ts';
 import { COLUMNS, rejectedRow, storedRow, unprocessable } from './row.ts';
-import { createWindow } from './window.ts';
-import { loadWindow, openWindow } from './window-store.ts';
+import { loadWindow, openWindow } from './window/load.ts';
+import { createWindow } from './window/window.ts';
 
 const logger = createLogger('silent');
 const NOW_MS = Date.UTC(2026, 10, 24, 12);

@@ -7,32 +7,13 @@
  * Nothing else is looked at, so a start costs the same after a year as after a minute.
  */
 import { check } from '../base/check.ts';
-import type { Clock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
-import type { Logger } from '../base/logger.ts';
-import type { Metrics } from '../base/metrics.ts';
-import type { Committed, Log, LogRecord } from '../log/log.ts';
+import type { Committed, LogRecord } from '../log/log.ts';
 import { type Batch, finishBatch } from './batch.ts';
-import { createErasedIds, type ErasedIds } from './erased-ids.ts';
-import type { KeyHash } from './key-hash.ts';
-import type { Records } from './records.ts';
-import { createWindow, type Window, type WindowLimits } from './window.ts';
-import { loadWindow, openWindow } from './window-store.ts';
-
-export interface ProcessorOptions {
-  log: Log;
-  records: Records;
-  clock: Clock;
-  logger: Logger;
-  metrics: Metrics;
-  batchRowsMax: number;
-  batchBytesMax: number;
-  /** Shortest time between the starts of two inserts of a partition: bounds the number of parts. */
-  batchIntervalMs: number;
-  window: WindowLimits;
-  /** Of the ids in the window; keyed at random where none is given. */
-  keyHash?: KeyHash;
-}
+import type { Partition, ProcessorOptions, Turn } from './partition.ts';
+import { createErasedIds, type ErasedIds } from './window/erased-ids.ts';
+import { loadWindow, openWindow } from './window/load.ts';
+import { createWindow, type Window } from './window/window.ts';
 
 export interface Processor {
   /** Works until the signal fires, then ends after the batch it is in. Rejects on a fault. */
@@ -113,25 +94,6 @@ export function createProcessor(options: ProcessorOptions): Processor {
       return Math.min(clock.now(), ...waiting);
     },
   };
-}
-
-/** A partition at work. */
-export interface Partition extends ProcessorOptions {
-  partition: number;
-  logId: number;
-  /** The number that the store knows this writer by. */
-  owner: number;
-  erasedIds: ErasedIds;
-  signal: AbortSignal;
-  turn: Turn;
-  insertSeconds: (value: number) => void;
-  onBatch: () => void;
-}
-
-/** One after the other on a partition: its batches, and what is done between them. */
-interface Turn {
-  take<T>(work: () => Promise<T>): Promise<T>;
-  opened: PromiseWithResolvers<{ owned: Partition; window: Window }>;
 }
 
 function createTurns(): Turn {

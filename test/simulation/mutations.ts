@@ -73,7 +73,7 @@ export const MUTATIONS: Record<string, Piece[]> = {
   ],
   'a window that does not ask the store': [
     {
-      file: 'src/process/window-store.ts',
+      file: 'src/process/window/load.ts',
       find: 'const asked = await askCopies(share, unsure);',
       replace: 'const asked = new Map();',
     },

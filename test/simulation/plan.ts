@@ -2,7 +2,7 @@
  * What a run is like: sizes, faults and crashes, all from its seed. Each run has some of the faults
  * and not the others, because a run with all of them never gets far.
  */
-import type { WindowLimits } from '../../src/process/window.ts';
+import type { WindowLimits } from '../../src/process/window/window.ts';
 import { createRandom, type Random } from './random.ts';
 
 /** How likely each fault is, each time that it could happen. */

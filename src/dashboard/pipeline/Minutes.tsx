@@ -1,5 +1,5 @@
 /** The last 60 minutes by what became of the records, with those that wait on top. */
-import type { PipelineAnswer } from '../../process/pipeline-answer.ts';
+import type { PipelineAnswer } from '../../process/pipeline/answer.ts';
 import { formatMoment } from '../ui/format.ts';
 import { Panel } from '../ui/Panel.tsx';
 import { type Bar, StackChart } from '../ui/StackChart.tsx';

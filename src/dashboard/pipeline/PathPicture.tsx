@@ -1,6 +1,6 @@
 /** The path of a record as a picture: its stages, and how many records are where. */
 import type { ReactNode } from 'react';
-import type { PipelineAnswer } from '../../process/pipeline-answer.ts';
+import type { PipelineAnswer } from '../../process/pipeline/answer.ts';
 import { formatNumber, formatShort } from '../ui/format.ts';
 
 /** As long as this is usual; longer, and somebody should know. */

@@ -3,7 +3,7 @@
  * became of them in the last hour.
  */
 import { useRef } from 'react';
-import type { PipelineAnswer } from '../../process/pipeline-answer.ts';
+import type { PipelineAnswer } from '../../process/pipeline/answer.ts';
 import { formatSeconds } from '../ui/format.ts';
 import { TopBar } from '../ui/TopBar.tsx';
 import { nameProject, useNamedProject } from '../url-state.ts';

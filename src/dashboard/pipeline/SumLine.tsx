@@ -1,5 +1,5 @@
 /** The sum as one line, with a mark that says whether it closes, and if not by how much and where. */
-import type { Counts, LastAudit, PipelineAnswer } from '../../process/pipeline-answer.ts';
+import type { Counts, LastAudit, PipelineAnswer } from '../../process/pipeline/answer.ts';
 import { formatNumber, formatSeconds } from '../ui/format.ts';
 
 const TERMS = ['stored', 'duplicate', 'rejected', 'removed', 'waiting'] as const;

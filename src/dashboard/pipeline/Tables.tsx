@@ -1,6 +1,6 @@
 /** The sum by project, why events were refused, and the partitions of the log. */
 import { type ReactNode, useId } from 'react';
-import type { PipelineAnswer } from '../../process/pipeline-answer.ts';
+import type { PipelineAnswer } from '../../process/pipeline/answer.ts';
 import { DataTable } from '../ui/DataTable.tsx';
 import { formatNumber } from '../ui/format.ts';
 import { secondsOf } from './PathPicture.tsx';

@@ -1,6 +1,6 @@
 /** The sum of the pipeline, asked again and again; the old answer stays until the new one is there. */
 import { keepPreviousData, type UseQueryResult, useQuery } from '@tanstack/react-query';
-import type { PipelineAnswer } from '../../process/pipeline-answer.ts';
+import type { PipelineAnswer } from '../../process/pipeline/answer.ts';
 import { ask } from '../use-question.ts';
 
 /** A little longer than the server holds an answer. */

@@ -4,14 +4,14 @@
  * Nothing of it is a counter in memory: every number is a count of records on the log, of rows, or
  * of removals. So it is exact after a kill, and what it calls missing is missing.
  */
-import type { Clock } from '../base/clock.ts';
-import type { Log } from '../log/log.ts';
-import type { Store } from '../store/store.ts';
-import type { Counts, LastAudit, PipelineAnswer } from './pipeline-answer.ts';
-import { countInStore, type StoreCounts } from './pipeline-rows.ts';
-import type { Records } from './records.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { Log } from '../../log/log.ts';
+import type { Store } from '../../store/store.ts';
+import type { Records } from '../records.ts';
+import type { AuditReport, Named } from '../upkeep/audit-report.ts';
+import type { Counts, LastAudit, PipelineAnswer } from './answer.ts';
+import { countInStore, type StoreCounts } from './rows.ts';
 import { type Counted, createTally, MINUTE_MS, SPAN_MINUTES } from './tally.ts';
-import type { AuditReport, Named } from './upkeep/audit-report.ts';
 
 export interface Pipeline {
   /**

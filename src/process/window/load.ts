@@ -3,11 +3,11 @@
  * memory can only say "perhaps". A processor's share are the ids whose key falls into its partition,
  * whichever log they came by, so the window outlives a move to another log.
  */
-import type { Clock } from '../base/clock.ts';
-import { recordKey, type WireRecord } from '../event/wire.ts';
-import type { Log, LogRecord } from '../log/log.ts';
+import type { Clock } from '../../base/clock.ts';
+import { recordKey, type WireRecord } from '../../event/wire.ts';
+import type { Log, LogRecord } from '../../log/log.ts';
+import type { Records, StoredCopy } from '../records.ts';
 import type { ErasedIds } from './erased-ids.ts';
-import type { Records, StoredCopy } from './records.ts';
 import type { FirstCopy, Window, WindowLimits } from './window.ts';
 
 interface Share {

@@ -8,10 +8,10 @@
  * one, records are accepted; up to the other, which follows the committed offset, they are done.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Clock } from '../base/clock.ts';
-import { AppError } from '../base/errors.ts';
-import { readProjectId } from '../event/wire.ts';
-import type { Log } from '../log/log.ts';
+import type { Clock } from '../../base/clock.ts';
+import { AppError } from '../../base/errors.ts';
+import { readProjectId } from '../../event/wire.ts';
+import type { Log } from '../../log/log.ts';
 
 export const MINUTE_MS = 60_000;
 export const SPAN_MINUTES = 60;

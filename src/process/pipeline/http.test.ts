@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { realClock } from '../base/clock.ts';
-import { AppError } from '../base/errors.ts';
-import { createHttpServer } from '../base/http.ts';
-import { createLogger } from '../base/logger.ts';
-import { createMetrics } from '../base/metrics.ts';
+import { realClock } from '../../base/clock.ts';
+import { AppError } from '../../base/errors.ts';
+import { createHttpServer } from '../../base/http.ts';
+import { createLogger } from '../../base/logger.ts';
+import { createMetrics } from '../../base/metrics.ts';
+import type { Counts, PipelineAnswer } from './answer.ts';
+import { pipelineGauges, pipelineRoute } from './http.ts';
 import type { Pipeline } from './pipeline.ts';
-import type { Counts, PipelineAnswer } from './pipeline-answer.ts';
-import { pipelineGauges, pipelineRoute } from './pipeline-http.ts';
 
 const LIMITS = {
   headersTimeoutMs: 5_000,

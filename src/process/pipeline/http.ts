@@ -2,12 +2,12 @@
  * The sum of the pipeline for people and programs: `GET /api/pipeline`, and gauges for Prometheus
  * from the same numbers.
  */
-import type { Clock } from '../base/clock.ts';
-import { AppError } from '../base/errors.ts';
-import { type Route, sendJson } from '../base/http.ts';
-import type { Metrics, Samples } from '../base/metrics.ts';
+import type { Clock } from '../../base/clock.ts';
+import { AppError } from '../../base/errors.ts';
+import { type Route, sendJson } from '../../base/http.ts';
+import type { Metrics, Samples } from '../../base/metrics.ts';
+import type { PipelineAnswer } from './answer.ts';
 import type { Pipeline } from './pipeline.ts';
-import type { PipelineAnswer } from './pipeline-answer.ts';
 
 const NO_STORE = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 const OUTCOMES = [

@@ -4,7 +4,7 @@
  * Of the current log only what lies below the committed offsets counts, because a batch may be on
  * its way. `followed` tells the rows whose records the tally has counted from those before.
  */
-import type { Store, Value } from '../store/store.ts';
+import type { Store, Value } from '../../store/store.ts';
 import type { Counted } from './tally.ts';
 
 type Outcome = 'stored' | 'duplicate' | 'rejected';

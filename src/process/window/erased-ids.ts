@@ -3,7 +3,7 @@
  * recognised: only hashes, because who asked for it asked to be forgotten.
  */
 import { createHash } from 'node:crypto';
-import type { Records } from './records.ts';
+import type { Records } from '../records.ts';
 
 export interface ErasedIds {
   /** Reads them from the store: at a start, and before rows are erased while events come in. */

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type Clock, realClock } from '../base/clock.ts';
-import type { Log, NewRecord } from '../log/log.ts';
-import { createMemoryLog } from '../log/memory.ts';
+import { type Clock, realClock } from '../../base/clock.ts';
+import type { Log, NewRecord } from '../../log/log.ts';
+import { createMemoryLog } from '../../log/memory.ts';
 import { type Counted, createTally, MINUTE_MS } from './tally.ts';
 
 const NOON = Date.UTC(2026, 10, 24, 12);

@@ -1,0 +1,45 @@
+/**
+ * A partition of the log at work: what the processor hands to whoever works on it as its owner.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Metrics } from '../base/metrics.ts';
+import type { Log } from '../log/log.ts';
+import type { Records } from './records.ts';
+import type { ErasedIds } from './window/erased-ids.ts';
+import type { KeyHash } from './window/key-hash.ts';
+import type { Window, WindowLimits } from './window/window.ts';
+
+export interface ProcessorOptions {
+  log: Log;
+  records: Records;
+  clock: Clock;
+  logger: Logger;
+  metrics: Metrics;
+  batchRowsMax: number;
+  batchBytesMax: number;
+  /** Shortest time between the starts of two inserts of a partition: bounds the number of parts. */
+  batchIntervalMs: number;
+  window: WindowLimits;
+  /** Of the ids in the window; keyed at random where none is given. */
+  keyHash?: KeyHash;
+}
+
+/** A partition at work. */
+export interface Partition extends ProcessorOptions {
+  partition: number;
+  logId: number;
+  /** The number that the store knows this writer by. */
+  owner: number;
+  erasedIds: ErasedIds;
+  signal: AbortSignal;
+  turn: Turn;
+  insertSeconds: (value: number) => void;
+  onBatch: () => void;
+}
+
+/** One after the other on a partition: its batches, and what is done between them. */
+export interface Turn {
+  take<T>(work: () => Promise<T>): Promise<T>;
+  opened: PromiseWithResolvers<{ owned: Partition; window: Window }>;
+}
