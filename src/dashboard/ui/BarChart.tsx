@@ -17,7 +17,7 @@ export interface Group {
   note?: string;
 }
 
-const MARGIN = { top: 34, right: 4, bottom: 24, left: 48 };
+const MARGIN = { top: 34, right: 4, bottom: 24, left: 56 };
 const AXIS_FONT_PX = 11;
 const TURNED_PX_MAX = 64;
 

@@ -14,7 +14,7 @@ export interface Point {
   value: number;
 }
 
-const MARGIN = { top: 24, right: 10, bottom: 24, left: 48 };
+const MARGIN = { top: 24, right: 10, bottom: 24, left: 56 };
 const LABEL_PX = 92;
 
 export function LineChart({

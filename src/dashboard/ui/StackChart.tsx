@@ -18,7 +18,7 @@ export interface Bar {
   remark?: string | undefined;
 }
 
-const MARGIN = { top: 34, right: 4, bottom: 24, left: 48 };
+const MARGIN = { top: 34, right: 4, bottom: 24, left: 56 };
 const LEGEND_PX = 26;
 const LABEL_PX = 76;
 
