@@ -232,7 +232,8 @@ async function measureTables(store: Store): Promise<Report> {
     if (name !== 'as it is' && !name.startsWith('LZ4') && change(schema) === schema)
       throw new Error(`"${name}" changes nothing`);
     await store.command(statement);
-    await store.command(`INSERT INTO ${table} SELECT * FROM records`);
+    // One value for all rows of a processor, in a column that came later.
+    await store.command(`INSERT INTO ${table} SELECT * EXCEPT (owner) FROM records`);
     await store.command(`OPTIMIZE TABLE ${table} FINAL`);
     const { rows: count, bytes } = await sizeOf(store, table);
     const reads: string[] = [];
