@@ -6,7 +6,7 @@
 export type Value = string | number | boolean | null | Value[] | { [name: string]: Value };
 
 /** Values in the order of the columns, or the same as the text of a JSON array. */
-type Row = Value[] | string;
+export type InsertRow = Value[] | string;
 
 export interface Store {
   /** Applies the files of schema/ that this database has not seen, in order, each once. */
@@ -19,7 +19,7 @@ export interface Store {
    *   `store_ambiguous` when it is not known (cut connection, timeout): call `settle` and look;
    *   `taken_over` when the rows carry an `owner` that is not the last one of their partition.
    */
-  insert(table: string, columns: readonly string[], rows: readonly Row[]): Promise<void>;
+  insert(table: string, columns: readonly string[], rows: readonly InsertRow[]): Promise<void>;
 
   /** Resolves when no earlier `insert` of this client can still be running in the store. */
   settle(): Promise<void>;
