@@ -4,9 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
+import { realClock } from '../src/base/clock.ts';
 import { readConfig } from '../src/config.ts';
 import type { Event } from '../src/event/event.ts';
 import type { Log } from '../src/log/log.ts';
+import { createPipeline } from '../src/process/pipeline/pipeline.ts';
+import { createRecords } from '../src/process/records.ts';
 import type { Selection } from '../src/process/upkeep/removals.ts';
 import type { Store } from '../src/store/store.ts';
 import {
@@ -49,6 +52,12 @@ async function assertCloses(log: Log): Promise<void> {
     { committed: (await log.committed(0)).offset },
   );
   assert.equal((sum?.rows ?? 0) + ((await removed()) ?? 0), sum?.committed);
+  const { store } = stages;
+  const clock = { ...realClock, now: () => NOW_MS };
+  const records = createRecords(store);
+  const pipeline = createPipeline({ log, store, records, clock, lastAudit: () => undefined });
+  const { closed, total } = await pipeline.answer();
+  assert.deepEqual([closed, total.missing, total.removed], [true, 0, await removed()]);
 }
 
 const visitor = (value: string): Selection => ({ project: 'shop', by: 'visitor', value });
@@ -229,6 +238,17 @@ test('what is older than the limit goes, whole months at once, and the sum close
   await stages.process(log);
   await stages.startAgain(log, { ...KEEP, nowMs: NOW_MS + 5 * DAY_MS });
   assert.equal(await removed(), old + 2);
+  await assertCloses(log);
+});
+
+test('a limit in the middle of a minute leaves the rest of it, and the sum closes', async () => {
+  const log = await stages.openLog();
+  const limitMs = NOW_MS - KEEP.keepMs + 30_000;
+  for (const received_at of [limitMs - 1, limitMs, limitMs + 20_000])
+    await log.append([record(event({ received_at }))]);
+  await stages.process(log);
+  await stages.startAgain(log, { ...KEEP, nowMs: NOW_MS + 30_000 });
+  assert.deepEqual(await outcomes(), ['1 stored', '2 stored']);
   await assertCloses(log);
 });
 

@@ -304,7 +304,7 @@ test('an earlier log has its part, and only what the store has seen of it', asyn
 });
 
 const REMOVALS =
-  'INSERT INTO removals (removal_id, kind, project_id, log_id, log_partition, log_offset, received_at, rows)';
+  'INSERT INTO removals (removal_id, kind, project_id, log_id, log_partition, log_offset, received_at, rows, expired_before)';
 
 test('what was removed on purpose is removed, from when it is recorded on', async () => {
   const log = newLog();
@@ -315,11 +315,12 @@ test('what was removed on purpose is removed, from when it is recorded on', asyn
   ]);
   await processAll(log);
   await store.command(
-    `${REMOVALS} SELECT generateUUIDv4(), 'erased', project_id, log_id, log_partition, log_offset, received_at, 1
+    `${REMOVALS} SELECT generateUUIDv4(), 'erased', project_id, log_id, log_partition, log_offset, received_at, 1, 0
      FROM records WHERE log_offset IN (2, 3, 7)`,
   );
   await store.command(
-    `${REMOVALS} SELECT generateUUIDv4(), 'expired', project_id, log_id, log_partition, 0, toStartOfMinute(received_at), count() AS rows
+    `${REMOVALS} SELECT generateUUIDv4(), 'expired', project_id, log_id, log_partition, max(log_offset), toStartOfMinute(received_at), count() AS rows,
+       max(records.received_at) + 1
      FROM records WHERE log_offset >= 10 GROUP BY ALL`,
   );
   // Recorded, and still there.
@@ -356,7 +357,7 @@ test('a removal that is recorded while the store is asked does not open the sum'
       if (isFirst && /FROM records WHERE/.test(sql)) {
         isFirst = false;
         await store.command(
-          `${REMOVALS} SELECT generateUUIDv4(), 'erased', project_id, log_id, log_partition, log_offset, received_at, 1
+          `${REMOVALS} SELECT generateUUIDv4(), 'erased', project_id, log_id, log_partition, log_offset, received_at, 1, 0
            FROM records WHERE log_offset = 0`,
         );
       }
@@ -384,7 +385,8 @@ test('an earlier log of which a time limit took all rows is removed, not missing
   await one.append([record({ received_at: old }), record({ received_at: old + MINUTE_MS })]);
   await processAll(one);
   await store.command(
-    `${REMOVALS} SELECT generateUUIDv4(), 'expired', project_id, log_id, log_partition, 0, toStartOfMinute(received_at), count() AS rows
+    `${REMOVALS} SELECT generateUUIDv4(), 'expired', project_id, log_id, log_partition, max(log_offset), toStartOfMinute(received_at), count() AS rows,
+       max(records.received_at) + 1
      FROM records GROUP BY ALL`,
   );
   await store.command('TRUNCATE TABLE records');

@@ -85,13 +85,22 @@ function countRows(store: Store, bounds: Bounds, looks: boolean): Promise<RowsOf
   );
 }
 
-/** Whether a row of `records` is recorded as removed (schema/006_removals.sql). */
+/**
+ * Whether a row of `records` is recorded as removed (schema/006_removals.sql). Of a minute that a time
+ * limit took there may be more: what was received after the limit, and what waited on the log then.
+ */
 const IS_RECORDED = `
   (log_id, log_partition, log_offset) IN (
     SELECT log_id, log_partition, log_offset FROM removals WHERE kind = 'erased')
-  OR (project_id, log_id, log_partition, toStartOfMinute(received_at)) IN (
-    SELECT project_id, log_id, log_partition, toStartOfMinute(received_at)
-    FROM removals WHERE kind = 'expired')`;
+  OR received_at < (SELECT max(expired_before) FROM removals WHERE kind = 'expired')
+    AND log_offset <= (
+      SELECT mapFromArrays(groupArray(log_key), groupArray(last)) FROM (
+        SELECT toUInt64(log_id) * 65536 + log_partition AS log_key, max(log_offset) AS last
+        FROM removals WHERE kind = 'expired' GROUP BY log_key)
+      )[toUInt64(log_id) * 65536 + log_partition]
+    AND (project_id, log_id, log_partition, toStartOfMinute(received_at)) IN (
+      SELECT project_id, log_id, log_partition, toStartOfMinute(received_at)
+      FROM removals WHERE kind = 'expired')`;
 
 /** What is recorded as removed. A row for a whole minute has no offset that could be waiting. */
 function countRemovals(store: Store, bounds: Bounds): Promise<Cell[]> {
