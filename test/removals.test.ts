@@ -271,6 +271,18 @@ test('a time limit that is killed at any step is carried out by the next start, 
   }
 });
 
+test('what a limit has recorded and not taken yet is not recorded once more by erasing it', async () => {
+  const log = await stages.openLog();
+  const received_at = NOW_MS - 20 * DAY_MS;
+  await log.append([record(event({ visitor_id: 'me', received_at })), record(event())]);
+  await stages.process(log);
+  await stages.startAgain(log, { ...KEEP, ...killedAfter(stages.store, 1) });
+  assert.deepEqual(await outcomes(), ['0 stored', '1 stored']);
+  assert.equal((await stages.alone(log).erase(visitor('me'), false)).rows, 0);
+  assert.deepEqual(await outcomes(), ['1 stored']);
+  await assertCloses(log);
+});
+
 test('an old record that waited for long is counted when the limit takes it, and not before', async () => {
   const log = await stages.openLog();
   await appendMonths(log);

@@ -79,8 +79,7 @@ export async function erase(
   isDryRun: boolean,
 ): Promise<Receipt> {
   const { store } = parts;
-  // What an earlier removal has recorded is not recorded again.
-  if (!isDryRun) await deleteErased(parts);
+  if (!isDryRun) await carryOutAll(parts);
   const where = `${by === 'event_id' ? CHOSEN_BY_ID : CHOSEN} AND ${PROCESSED}`;
   const bound = { project, value, column: SELECTORS[by], ...(await processed(parts)) };
   const counts = { stored: 0, duplicate: 0, rejected: 0 };
@@ -116,7 +115,7 @@ const AT_ERASED_PLACES = `(log_id, log_partition, log_offset) IN (
   SELECT log_id, log_partition, log_offset FROM removals WHERE kind = 'erased')`;
 
 /** Deletes what stands at places that were recorded as erased; answers how many rows there were. */
-export async function deleteErased(parts: RemovalParts): Promise<number> {
+async function deleteErased(parts: RemovalParts): Promise<number> {
   const [erased] = await parts.store.select<{ places: number; since_ms: number }>(
     `SELECT count() AS places, toUnixTimestamp64Milli(min(received_at)) AS since_ms
      FROM removals WHERE kind = 'erased'`,
@@ -133,10 +132,20 @@ export async function deleteErased(parts: RemovalParts): Promise<number> {
   return left.rows;
 }
 
+/**
+ * Deletes what was recorded and is still there; answers how many rows there were. Done before anything
+ * is recorded as well: what an earlier removal of either kind has recorded must not be recorded again.
+ */
+export async function carryOutAll(
+  parts: RemovalParts,
+): Promise<{ erased: number; expired: number }> {
+  return { erased: await deleteErased(parts), expired: await deleteExpired(parts) };
+}
+
 /** Takes out what was received before `beforeMs`, month by month; answers how many places. */
 export async function expire(parts: RemovalParts, beforeMs: number): Promise<number> {
   const { store } = parts;
-  await deleteExpired(parts);
+  await carryOutAll(parts);
   const bound = { before_ms: beforeMs, ...(await processed(parts)) };
   const months = await store.select<{ month: string; end_ms: number }>(
     `SELECT toString(toYYYYMM(received_at)) AS month,
@@ -197,7 +206,7 @@ const EXPIRED = `received_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
     {keys:Array(UInt64)}, {lasts:Array(UInt64)}, toUInt64(0))`;
 
 /** Deletes what a recorded time limit took and is still there; answers how many rows there were. */
-export async function deleteExpired(parts: RemovalParts): Promise<number> {
+async function deleteExpired(parts: RemovalParts): Promise<number> {
   const { store } = parts;
   const [old] = await store.select<{ from_ms: number; rows: number }>(
     `SELECT count() AS rows, toUnixTimestamp64Milli(min(received_at)) AS from_ms FROM records

@@ -12,8 +12,7 @@ import { type AuditParts, audit, type TimeRange } from './audit.ts';
 import type { AuditReport } from './audit-report.ts';
 import { createHealer, type HealParts } from './heal.ts';
 import {
-  deleteErased,
-  deleteExpired,
+  carryOutAll,
   erase,
   expire,
   type Receipt,
@@ -115,8 +114,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
   });
 
   async function finishRemovals(logId: number): Promise<void> {
-    const erased = await deleteErased(removalParts(logId));
-    const expired = await deleteExpired(removalParts(logId));
+    const { erased, expired } = await carryOutAll(removalParts(logId));
     if (erased + expired > 0)
       logger.warn({ erased, expired }, 'carried out a removal that was interrupted');
   }
