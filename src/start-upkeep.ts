@@ -59,7 +59,7 @@ export function startUpkeep(parts: Parts): Upkeep {
       Promise.race([
         stopped,
         processor.between(partition, ({ owner }, window) =>
-          work({ owner, learn: (key, copy) => window.add(key, copy) }),
+          work({ owner, suspect: window.suspect }),
         ),
       ]),
     onErased: () => processor.erasedIds.load(),

@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { realClock } from '../src/base/clock.ts';
+import { AppError } from '../src/base/errors.ts';
 import type { Log } from '../src/log/log.ts';
 import { createMemoryLog } from '../src/log/memory.ts';
 import { createRecords } from '../src/process/records.ts';
 import type { AuditReport } from '../src/process/upkeep/audit-report.ts';
+import type { Store } from '../src/store/store.ts';
 import {
   ALL,
   event,
@@ -310,4 +312,28 @@ test('healing between two batches, while events come in, teaches the window what
   assert.equal(rows[0]?.outcome, 'stored');
   assert.equal(rows.at(-1)?.outcome, 'duplicate');
   assert.equal((await stages.alone(log).audit(ALL, false)).closed, true);
+});
+
+test('a copy of what was put back is a duplicate, also when the INSERT had no answer', async () => {
+  const log = await stages.openLog();
+  const first = event();
+  await log.append([record(first)]);
+  await stages.process(log);
+  await lose('1');
+  let isCut = false;
+  const store: Store = {
+    ...stages.store,
+    async insert(table, ...rest) {
+      await stages.store.insert(table, ...rest);
+      if (table !== 'records' || isCut) return;
+      isCut = true;
+      throw new AppError('store_ambiguous', 'The connection was cut.');
+    },
+  };
+  await stages.process(log, { store }, async (_, upkeep) => {
+    await assert.rejects(upkeep.audit(ALL, true), { code: 'store_ambiguous' });
+    assert.deepEqual((await upkeep.audit(ALL, true)).healed, { missing: 0, doubled: 0 });
+    await log.append([record(first)]);
+  });
+  assert.deepEqual(await outcomes(log), ['0 stored', '1 duplicate']);
 });

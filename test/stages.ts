@@ -103,10 +103,10 @@ export async function openStages(): Promise<Stages> {
       async own(partition, doing) {
         if (processor !== undefined)
           return processor.between(partition, ({ owner }, window) =>
-            doing({ owner, learn: (key, copy) => window.add(key, copy) }),
+            doing({ owner, suspect: window.suspect }),
           );
         const owner = await records.takeOver(await records.registerLog(log.id), partitions);
-        return doing({ owner, learn: () => undefined });
+        return doing({ owner, suspect: () => undefined });
       },
       onErased: async () => processor?.erasedIds.load(),
     });

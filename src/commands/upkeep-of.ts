@@ -75,7 +75,7 @@ async function doAlone<T>(config: Config, clock: Clock, work: Work<T>): Promise<
         signal: new AbortController().signal,
         async own(_, work) {
           owner ??= takeOver();
-          return work({ owner: await owner, learn: () => undefined });
+          return work({ owner: await owner, suspect: () => undefined });
         },
         onErased: async () => undefined,
       });

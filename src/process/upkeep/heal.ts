@@ -14,15 +14,15 @@ import type { Records } from '../records.ts';
 import { duplicateRow, type Place, rejectedRow, storedRow, unprocessable } from '../row.ts';
 import { createErasedIds, type ErasedIds } from '../window/erased-ids.ts';
 import { askCopies, type Decoded } from '../window/load.ts';
-import type { FirstCopy } from '../window/window.ts';
+import type { Window } from '../window/window.ts';
 import type { Found } from './audit.ts';
 import { deleteRows } from './delete-rows.ts';
 import { readRange } from './read-range.ts';
 
-/** What the owner of a partition may do: write with its number, and teach its window. */
+/** What the owner of a partition may do: write with its number, and make its window ask. */
 interface Owned {
   owner: number;
-  learn(key: string, copy: FirstCopy): void;
+  suspect: Window['suspect'];
 }
 
 export interface HealParts {
@@ -150,9 +150,10 @@ async function putGroup(
     owner: owned.owner,
   });
   const { rows, stored } = await decide(parts, partition, group, placeOf);
+  // Before it is known to be in the store: an INSERT without an answer may have come in.
+  for (const { key, record } of stored) owned.suspect(key, record.timeMs);
   try {
     await records.insert(rows.map((row) => JSON.stringify(row)));
-    for (const { key, record } of stored) owned.learn(key, record);
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'store_refused') throw error;
     if (group.length > 1) {

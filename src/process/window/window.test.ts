@@ -32,6 +32,15 @@ test('an id whose copy was not stored after all is asked for: an older one may b
   assert.equal(window.find('a', 5_500), 'ask');
 });
 
+test('an id that the store may get a copy of from others is asked for, in the window', () => {
+  for (const bytesMax of [limits.bytesMax, 0]) {
+    const window = createWindow({ ...limits, bytesMax });
+    window.suspect('a', 5_000);
+    assert.equal(window.find('a', 5_999), 'ask');
+    assert.equal(window.find('a', 6_000), undefined);
+  }
+});
+
 test('an id that no longer fits is asked for, never forgotten', () => {
   const window = createWindow(limits);
   for (let i = 0; i < 250; i++) window.add(`id-${i}`, { offset: i, timeMs: 5_000 });

@@ -26,6 +26,8 @@ export interface Window {
   find(key: string, timeMs: number): FirstCopy | undefined | 'ask';
   /** Keeps the place of a first copy. */
   add(key: string, copy: FirstCopy): void;
+  /** The store may get a copy of it from others: whoever may be it is asked for. */
+  suspect(key: string, timeMs: number): void;
   /** Its first copy was not stored after all. */
   forget(key: string): void;
   /** Notes an older id that the store holds; false when no filter is free for it. */
@@ -146,14 +148,18 @@ export function createWindow(
     return filter;
   }
 
+  /** Puts an id into the newest filter. */
+  function keepInFilter(hash: Int32Array, timeMs: number): void {
+    const isKept = filters.at(-1)?.add(hash, timeMs) || openFilter(timeMs)?.add(hash, timeMs);
+    if (!isKept) forgottenMs = Math.max(forgottenMs, timeMs);
+  }
+
   /** Moves an id out of the ring into the newest filter. */
   function evict(slot: number): void {
     const hash = hashes.subarray(slot * HASH_WORDS, (slot + 1) * HASH_WORDS);
     if (hash.every((word) => word === 0)) return;
     clear(positionOf(hash));
-    const timeMs = times[slot] ?? 0;
-    const isKept = filters.at(-1)?.add(hash, timeMs) || openFilter(timeMs)?.add(hash, timeMs);
-    if (!isKept) forgottenMs = Math.max(forgottenMs, timeMs);
+    keepInFilter(hash, times[slot] ?? 0);
     hash.fill(0);
   }
 
@@ -183,6 +189,7 @@ export function createWindow(
       times[next] = copy.timeMs;
       next = (next + 1) % idsMax;
     },
+    suspect: (key, timeMs) => keepInFilter(hashOf(key), timeMs),
     forget(key) {
       const position = positionOf(hashOf(key));
       const entry = table[position] ?? 0;
