@@ -112,7 +112,10 @@ async function writeDurably(path: string, text: string): Promise<void> {
   }
 }
 
-/** The hour before the newest record; undefined when there is none. */
+/**
+ * The hour before the newest record, or, where records wait, before the oldest of those: what was
+ * stored last lies before it. Undefined when there is none.
+ */
 async function lastHourMs(log: Log): Promise<number | undefined> {
   let newestMs: number | undefined;
   for (const [partition, end] of log.stats().ends.entries()) {
@@ -121,5 +124,7 @@ async function lastHourMs(log: Log): Promise<number | undefined> {
     const [last] = await log.read(partition, end - 1, limits);
     if (last !== undefined) newestMs = Math.max(newestMs ?? last.timeMs, last.timeMs);
   }
-  return newestMs === undefined ? undefined : newestMs - HOUR_MS;
+  if (newestMs === undefined) return undefined;
+  const waiting = log.stats().oldestWaitingMs.filter((ms) => ms !== undefined);
+  return Math.min(newestMs, ...waiting) - HOUR_MS;
 }
