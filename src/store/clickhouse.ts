@@ -48,6 +48,12 @@ const REFUSALS = new Set([
   516,
 ]);
 
+/**
+ * The same code says that the rows of an INSERT belong into two partitions, which is about them, and
+ * that the table has too many parts, which is not: merges need time.
+ */
+const TOO_MANY_PARTS = 252;
+
 export function createClickHouseStore(options: ClickHouseOptions): Store {
   const common = {
     url: options.url,
@@ -183,7 +189,9 @@ function sortInsertError(error: unknown): AppError {
         { cause: error },
       );
     }
-    const refused = REFUSALS.has(Number(error.code));
+    const code = Number(error.code);
+    const isCrowded = code === TOO_MANY_PARTS && error.message.includes('Too many parts');
+    const refused = REFUSALS.has(code) && !isCrowded;
     return new AppError(refused ? 'store_refused' : 'store_ambiguous', message(error), {
       cause: error,
     });

@@ -140,6 +140,14 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
     assert.equal(await count(made), 0);
   });
 
+  test(`${name}: what is not taken because there are too many parts is not at fault`, async () => {
+    const made = await table();
+    await store.insert(made, COLUMNS, [row(1)]);
+    await store.command(`ALTER TABLE ${made} MODIFY SETTING parts_to_throw_insert = 1`);
+    await assert.rejects(store.insert(made, COLUMNS, [row(2)]), { code: 'store_ambiguous' });
+    assert.equal(await count(made), 1);
+  });
+
   test(`${name}: the same rows twice are rows twice: deciding is not the store's business`, async () => {
     const made = await table();
     await store.insert(made, COLUMNS, [row(1)]);

@@ -16,7 +16,8 @@ export interface Store {
    * Inserts `rows` (in the order of `columns`) as one block and one part, and resolves when the
    * store has confirmed it on disk.
    * @throws AppError `store_refused` when the store said no and nothing was inserted;
-   *   `store_ambiguous` when it is not known (cut connection, timeout): call `settle` and look;
+   *   `store_ambiguous` when it is not known (cut connection, timeout), or it is not the rows' fault
+   *   (too many parts): call `settle` and look;
    *   `taken_over` when the rows carry an `owner` that is not the last one of their partition.
    */
   insert(table: string, columns: readonly string[], rows: readonly InsertRow[]): Promise<void>;
