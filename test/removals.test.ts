@@ -123,6 +123,20 @@ test('a copy of an erased event is a duplicate, while it runs and after a restar
   await assertCloses(log);
 });
 
+test('a copy of an erased event is a duplicate, also when the clock was wrong at the start', async () => {
+  const log = await stages.openLog();
+  const first = event({ visitor_id: 'me' });
+  await log.append([record(first), record(event())]);
+  await stages.process(log);
+  await stages.alone(log).erase(visitor('me'), false);
+  await stages.process(log, { nowMs: NOW_MS + 3 * DAY_MS }, async (processor) => {
+    await processor.opened();
+    // It has been put right.
+    await log.append([record({ ...first, received_at: NOW_MS + HOUR_MS })]);
+  });
+  assert.deepEqual(await outcomes(), ['1 stored', '2 duplicate']);
+});
+
 test('a refused event that was erased may still come again, mended', async () => {
   const log = await stages.openLog();
   const first = event();

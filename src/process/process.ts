@@ -50,9 +50,11 @@ export function createProcessor(options: ProcessorOptions): Processor {
   const turns = Array.from({ length: log.partitions }, createTurns);
   const erasedIds = createErasedIds({
     records: options.records,
-    sinceMs() {
+    async sinceMs() {
       const waiting = log.stats().oldestWaitingMs.filter((ms) => ms !== undefined);
-      return Math.min(clock.now(), ...waiting) - options.window.windowMs;
+      // Of a clock that runs ahead and is set back later, what is stored says more.
+      const newestMs = await options.records.newestMs();
+      return Math.min(clock.now(), newestMs, ...waiting) - options.window.windowMs;
     },
   });
   let batches = 0;

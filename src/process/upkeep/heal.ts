@@ -212,7 +212,7 @@ async function erasedAround(
   group: readonly LogRecord[],
 ): Promise<ErasedIds> {
   const oldestMs = group.reduce((ms, { timeMs }) => Math.min(ms, timeMs), Number.POSITIVE_INFINITY);
-  const erased = createErasedIds({ records, sinceMs: () => oldestMs - windowMs });
+  const erased = createErasedIds({ records, sinceMs: async () => oldestMs - windowMs });
   await erased.load();
   return erased;
 }

@@ -15,7 +15,7 @@ export interface ErasedIds {
 interface ErasedIdsOptions {
   records: Pick<Records, 'erasedIds'>;
   /** What was received before this time is in nobody's window any more. */
-  sinceMs: () => number;
+  sinceMs: () => Promise<number>;
 }
 
 /** Nothing is hashed while nothing was erased. */
@@ -25,7 +25,7 @@ export function createErasedIds({ records, sinceMs }: ErasedIdsOptions): ErasedI
   let times = new Map<string, { received_ms: number }[]>();
   return {
     async load() {
-      times = Map.groupBy(await records.erasedIds(sinceMs()), (row) => row.id_hash);
+      times = Map.groupBy(await records.erasedIds(await sinceMs()), (row) => row.id_hash);
     },
     timesOf(key) {
       if (times.size === 0) return NONE;
