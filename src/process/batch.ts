@@ -78,7 +78,8 @@ async function toRows(
   const rows: PlacedRow[] = [];
   for (let at = 0; at < records.length; at += CHUNK) {
     const decoded = records.slice(at, at + CHUNK).map(decode);
-    for (const each of decoded) forgetRefused(window, each, held);
+    for (const each of decoded)
+      if (held.get(each.record.offset) === 'rejected') forgetRefused(window, each);
     const earlier = await findEarlierCopies(p, window, decoded);
     const repeats = new Set(decoded.map(({ key }) => key)).size < decoded.length;
     for (const [i, { record, wire, key }] of decoded.entries()) {
@@ -107,9 +108,8 @@ async function toRows(
   return rows;
 }
 
-/** An id that was taken for stored before the store refused its event. */
-function forgetRefused(window: Window, { record, key }: Decoded, held: Outcomes): void {
-  if (held.get(record.offset) !== 'rejected') return;
+/** An id that was taken for stored before the store refused its event; not that of a repeated one. */
+function forgetRefused(window: Window, { record, key }: Decoded): void {
   const copy = window.find(key, record.timeMs);
   if (copy !== undefined && copy !== 'ask' && copy.offset === record.offset) window.forget(key);
 }
@@ -164,12 +164,13 @@ async function insertRows(
         return before === 'decide again' ? before : insertPart(rows.slice(middle));
       }
       const { record } = only;
-      const { key } = decode(record);
+      const decoded = decode(record);
+      const { key } = decoded;
       const { offset, timeMs, bytes } = record;
       const place = { log_id, log_partition, log_offset: offset, batch_id: batchId, owner };
       const kept = rejectedRow(unprocessable(bytes, timeMs), place);
       await p.records.insert([JSON.stringify(kept)]);
-      if (key !== '') window.forget(key);
+      forgetRefused(window, decoded);
       p.logger.warn({ ...place, err: error }, 'the store refused a record; kept as unprocessable');
       const isCopied =
         key !== '' &&

@@ -407,6 +407,26 @@ test('an event that the store refused may come again, mended, and counts once', 
   assert.deepEqual(outcomes(await rowsOf(log)), became);
 });
 
+test('a repeated event that the store does not take is kept, and its first copy not forgotten', async () => {
+  const log = newLog();
+  const first = event();
+  await log.append([first, first, first].map(record));
+  const records = createRecords(store);
+  let isRefused = false;
+  await processAll(log, {
+    batchRowsMax: 1,
+    records: {
+      ...records,
+      async insert(rows) {
+        if (isRefused || !rows[0]?.startsWith('["duplicate"')) return records.insert(rows);
+        isRefused = true;
+        throw new AppError('store_refused', 'Not now.');
+      },
+    },
+  });
+  assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 rejected', '2 duplicate']);
+});
+
 test('a mended copy in the same batch as the event that the store refused counts', async () => {
   const log = newLog();
   const [mended, other] = [event({ item_price: '1' }), event()];
