@@ -182,6 +182,9 @@ export type Config = {
   >;
 };
 
+/** What a setting of an earlier version has become. */
+const RENAMED = new Map([['CLICKSTREAM_WINDOW_IDS', 'CLICKSTREAM_WINDOW_MB']]);
+
 /**
  * The settings of `environment`, checked.
  * @throws AppError `bad_setting` with the name, the value and what is allowed.
@@ -193,9 +196,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       !name.startsWith('CLICKSTREAM_TEST_') &&
       !(name in SETTINGS)
     ) {
-      throw new AppError('bad_setting', `${name} is not a setting; --help lists them.`, {
-        field: name,
-      });
+      const now = RENAMED.get(name);
+      const what = now === undefined ? 'is not a setting' : `is no setting any more, ${now} is`;
+      throw new AppError('bad_setting', `${name} ${what}; --help lists them.`, { field: name });
     }
   }
   const config: Record<string, unknown> = {};

@@ -62,6 +62,9 @@ const ENGINE_STOP_MS_MAX = 1_000;
 const PING_MS_MAX = 1_000;
 const DASHBOARD = join(import.meta.dirname, '..', 'dist', 'dashboard');
 
+/** How long a start waits until the store lets the processor begin. */
+const OPENED_MS_MAX = 60_000;
+
 /** How the back-ends are opened; where faults are tried out, with faults. */
 export interface Open {
   openLog: typeof openLog;
@@ -131,7 +134,13 @@ async function startParts(
     const work = processor.run(ended.signal);
     closers.push(() => drain(log, clock, ended, processing));
     // A log that is refused must not have told any sender 202.
-    await Promise.race([processor.opened(), work]);
+    if (!(await isOpened(processor, work, clock))) {
+      ended.abort();
+      throw new AppError(
+        'store_unreachable',
+        `The store has not let the processor begin for ${OPENED_MS_MAX / 1_000} s; its log says why. Is there room on its disk?`,
+      );
+    }
     processing = work.catch(options.onFatal);
     const { signal } = stopping;
     const parts = { ...options, config, log, store, processor, running, signal };
@@ -283,6 +292,18 @@ async function drain(
   while (waits() && clock.elapsed() - startedMs < DRAIN_MS_MAX) await clock.sleep(20);
   ended.abort();
   await Promise.race([processing, clock.sleep(LAST_BATCH_MS_MAX)]);
+}
+
+/** Whether each partition was found to be as the store knows it, in time. Rejects with the processor. */
+async function isOpened(processor: Processor, work: Promise<void>, clock: Clock): Promise<boolean> {
+  const late = new AbortController();
+  const opened = Promise.race([processor.opened(), work]).then(() => true);
+  const limit = clock.sleep(OPENED_MS_MAX, late.signal).then(() => false);
+  try {
+    return await Promise.race([opened, limit]);
+  } finally {
+    late.abort();
+  }
 }
 
 /** Whether the store answers in time; one question at a time, however many ask. */

@@ -58,7 +58,10 @@ export function collectRoutes(options: CollectOptions): Route[] {
     try {
       const projectId = keys.get(writeKeyOf(request, url) ?? '');
       if (projectId === undefined) {
-        throw new AppError('unauthorized', 'The write key is missing or not known.');
+        throw new AppError(
+          'unauthorized',
+          'The write key is missing or not known; send it as "Authorization: Bearer <key>" or ?key=.',
+        );
       }
       const { headers } = request;
       const packed = await readBody(request, bodyLimits, share);

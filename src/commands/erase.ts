@@ -18,7 +18,7 @@ const HELP = `clickstream erase: takes events out of the store, and prints a rec
   --dry-run          changes nothing and says what would be erased
 
 It asks the running process, or opens the data folder itself while none runs. The log keeps its copy
-of newer records for CLICKSTREAM_LOG_KEEP_HOURS.
+of what came lately for CLICKSTREAM_LOG_KEEP_HOURS.
 
   npm run clickstream -- erase --project shop --customer 4711 --dry-run
 `;
@@ -59,6 +59,6 @@ function receiptText(receipt: Receipt, config: Config): string {
   if (dry_run) return `${what} would be erased. Nothing was changed.\n`;
   return `Erased ${what}.
 Removal ${removal_id}
-The log still has its copy of the newer records, for up to CLICKSTREAM_LOG_KEEP_HOURS (${config.CLICKSTREAM_LOG_KEEP_HOURS} hours) and until the segment they lie in is full.
+The log still has its copy of what came lately, for up to CLICKSTREAM_LOG_KEEP_HOURS (${config.CLICKSTREAM_LOG_KEEP_HOURS} hours) and until the segment they lie in is full.
 `;
 }
