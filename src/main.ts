@@ -52,6 +52,15 @@ function print(text: string): void {
 async function main(): Promise<void> {
   // Events, passwords and salts are private: every file and folder made here is for this user.
   process.umask(0o077);
+  // Left out in silence, the one would change nothing and the other would change what it should not.
+  const taken = ['heal', 'dry_run'].find((name) => `npm_config_${name}` in process.env);
+  if (taken !== undefined) {
+    const option = `--${taken.replace('_', '-')}`;
+    throw new AppError(
+      'bad_setting',
+      `npm took ${option} for itself; write "npm run clickstream -- …" with two dashes before it.`,
+    );
+  }
   const [name = '', ...parameters] = process.argv.slice(2);
   const command = COMMANDS.get(name);
   if (command !== undefined) return runCommand(command, parameters);

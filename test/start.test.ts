@@ -101,6 +101,43 @@ test('a second process on the same folder ends, and the first is not disturbed',
   assert.equal(await system.stop(), 0);
 });
 
+test('SIGTERM to npm, as a service manager sends it, stops the system in order', async () => {
+  const data = join(folder, 'npm');
+  await mkdir(data);
+  const port = String(await freePort());
+  const npm = spawn('npm', ['run', '-s', 'clickstream'], {
+    cwd: join(import.meta.dirname, '..'),
+    env: {
+      PATH: process.env.PATH,
+      CLICKSTREAM_DATA: data,
+      CLICKSTREAM_PORT: port,
+      CLICKSTREAM_ENGINE_PORT: String(await freePort()),
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  npm.stderr.on('data', (chunk) => (output += chunk));
+  const exited = once(npm, 'close');
+  // Its banner: it serves.
+  while (!/is running/.test(String(await once(npm.stdout, 'data'))));
+  npm.kill('SIGTERM');
+  await exited;
+  assert.match(output, /"signal":"SIGTERM","msg":"stopping"/);
+  await assert.rejects(fetch(`http://127.0.0.1:${port}/health`));
+});
+
+test('an option that npm took for itself is not left out in silence', async () => {
+  const child = spawn(process.execPath, [MAIN, 'erase', '--project', 'shop', '--visitor', 'v'], {
+    env: { CLICKSTREAM_DATA: folder, npm_config_dry_run: 'true' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let said = '';
+  child.stderr.on('data', (chunk) => (said += chunk));
+  const [code] = await once(child, 'close');
+  assert.equal(code, 1);
+  assert.match(said, /npm took --dry-run for itself; write .* two dashes before it\./);
+});
+
 test('with an engine that hangs, /ready says so, events are taken, and a stop ends in order', async () => {
   const data = join(folder, 'hanging');
   await mkdir(data);

@@ -176,7 +176,7 @@ test('the erase command prints a receipt, over a running and a stopped system', 
   assert.deepEqual([(await pipeline()).closed, (await pipeline()).total.removed], [true, 2]);
   assert.equal(await system.stop(), 0);
   const session = await run(place, 'erase', '--project', 'shop', '--session', 'mine');
-  assert.match(session.text, /^Erased 1 rows/);
+  assert.match(session.text, /^Erased 1 row/);
   const audit = await run(place, 'audit');
   assert.match(audit.text, /^shop +5 +1 +1 +0 +3 +0 +0$/m);
   assert.equal(audit.code, 0);
@@ -188,8 +188,8 @@ test('a wrong audit or erase command is refused in one sentence', async () => {
     [/There is no log in .*CLICKSTREAM_DATA/, 'audit'],
     [/"from" cannot be taken: it takes ISO 8601/, 'audit', '--from', 'yesterday'],
     [/Unknown option '--fix'/, 'audit', '--fix'],
-    [/one of visitor, customer, event_id, session/, 'erase', '--project', 'shop'],
-    [/"project" cannot be taken/, 'erase', '--visitor', 'v'],
+    [/One of visitor, customer, event_id, session says what/, 'erase', '--project', 'shop'],
+    [/"project" is needed/, 'erase', '--visitor', 'v'],
     [/"visitor" cannot be taken: it takes a text/, 'erase', '--project', 'p', '--visitor', ''],
   ] as const) {
     const { code, text, errors } = await run(place, ...parameters);

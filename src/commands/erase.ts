@@ -54,11 +54,11 @@ export const erase: Command = {
 function receiptText(receipt: Receipt, config: Config): string {
   const { removal_id, project, rows, stored, duplicate, rejected, dry_run } = receipt;
   const kinds = `${stored} stored, ${duplicate} duplicate, ${rejected} rejected`;
-  const what = `${rows} rows of ${project} (${kinds})`;
+  const what = `${rows} ${rows === 1 ? 'row' : 'rows'} of ${project} (${kinds})`;
   if (rows === 0) return `Nothing of ${project} is selected; nothing was erased.\n`;
   if (dry_run) return `${what} would be erased. Nothing was changed.\n`;
   return `Erased ${what}.
 Removal ${removal_id}
-The log still has its copy of what came lately, for up to CLICKSTREAM_LOG_KEEP_HOURS (${config.CLICKSTREAM_LOG_KEEP_HOURS} hours) and until the segment they lie in is full.
+The log still has its copy of what came lately, for up to CLICKSTREAM_LOG_KEEP_HOURS (${config.CLICKSTREAM_LOG_KEEP_HOURS} hours) and until the segment it lies in is full.
 `;
 }

@@ -31,7 +31,7 @@ export function readEraseRequest(body: unknown): EraseRequest {
   const given = names.filter((name) => fields[name] !== undefined);
   const [by] = given;
   if (by === undefined || given.length > 1)
-    throw wrong(given[1] ?? names[0] ?? '', `one of ${names.join(', ')} says what is erased`);
+    throw new AppError('bad_request', `One of ${names.join(', ')} says what is erased.`);
   const selection = {
     project: readText(fields.project, 'project'),
     by,
@@ -49,6 +49,7 @@ function readFields(body: unknown, names: readonly string[]): Record<string, unk
 }
 
 function readText(value: unknown, field: string): string {
+  if (value === undefined) throw new AppError('bad_request', `"${field}" is needed.`, { field });
   if (typeof value !== 'string' || value === '') throw wrong(field, 'it takes a text');
   return value;
 }
