@@ -315,6 +315,27 @@ test('an old record that waited for long is counted when the limit takes it, and
   await assertCloses(log);
 });
 
+test('a record that was lost before a limit took its time is missing, and not removed', async () => {
+  const log = await stages.openLog(2);
+  const old = Array.from({ length: 20 }, (_, i) =>
+    event({ received_at: NOW_MS - 20 * DAY_MS + i }),
+  );
+  await log.append([...old, event()].map(record));
+  await stages.process(log);
+  // In one partition a part of what the limit takes in it, in the other all of it.
+  for (const lost of ['log_partition = 0 AND log_offset = 1', 'log_partition = 1']) {
+    const where = `received_at < toDateTime64(${(NOW_MS - DAY_MS) / 1000}, 3) AND ${lost}`;
+    await stages.store.command(
+      `ALTER TABLE records DELETE WHERE ${where} SETTINGS mutations_sync = 1`,
+    );
+  }
+  await stages.startAgain(log, KEEP);
+  const { closed, projects } = await stages.alone(log).audit(ALL, true);
+  const [sum] = projects.filter(({ project_id }) => project_id === 'shop');
+  assert.equal(closed, false);
+  assert.equal(sum?.removed, await removed());
+});
+
 test('healing brings nothing back that a time limit took', async () => {
   const log = await stages.openLog();
   await appendMonths(log);

@@ -171,17 +171,21 @@ async function auditPlaces(
   end: number,
   expiredAbove: ReadonlyMap<string, number>,
 ): Promise<void> {
-  if (end === 0) return;
   const { places, sums } = run;
+  const taken = new Map((await places.expired(at)).map((row) => [row.project_id, row.places]));
+  const takenBelow = [...new Set([...taken.keys(), ...expiredAbove.keys()])].map((project) => {
+    return { project, below: (taken.get(project) ?? 0) - (expiredAbove.get(project) ?? 0) };
+  });
+  // Also where the log has everything: there must be as many gaps as a time limit has recorded.
+  if (end === 0 && takenBelow.every(({ below }) => below === 0)) return;
   const sum = sums.open({ ...at, from: 0, to: end, inLog: false });
   const outcomes = await places.outcomes(at, { from: 0, to: end });
   sum.addOutcomes(outcomes);
   for (const { project_id, rows } of outcomes) sum.add('accepted', project_id, rows);
   let expired = 0;
-  for (const { project_id, places: taken } of await places.expired(at)) {
-    const below = taken - (expiredAbove.get(project_id) ?? 0);
-    sum.add('removed', project_id, below);
-    sum.add('accepted', project_id, below);
+  for (const { project, below } of takenBelow) {
+    sum.add('removed', project, below);
+    sum.add('accepted', project, below);
     expired += below;
   }
   const erased = new Set(
