@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { realClock } from '../src/base/clock.ts';
+import { AppError } from '../src/base/errors.ts';
 import { readConfig } from '../src/config.ts';
 import type { Event } from '../src/event/event.ts';
 import type { Log } from '../src/log/log.ts';
@@ -334,6 +335,43 @@ test('a record that was lost before a limit took its time is missing, and not re
   const [sum] = projects.filter(({ project_id }) => project_id === 'shop');
   assert.equal(closed, false);
   assert.equal(sum?.removed, await removed());
+});
+
+/** A store that answers nothing to the first record of a removal, which takes its time. */
+function lateRecord(store: Store) {
+  let recording: Promise<void> | undefined;
+  const late: Store = {
+    ...store,
+    async command(sql, params) {
+      if (recording !== undefined || !sql.includes('INSERT INTO removals'))
+        return store.command(sql, params);
+      const slow = sql.replace(/FROM records\s+WHERE/, '$& sleepEachRow(0.5) = 0 AND');
+      recording = store.command(slow, params);
+      throw new AppError('store_unreachable', 'It did not answer in time.');
+    },
+  };
+  return { store: late, ended: () => recording };
+}
+
+test('a removal that is asked for again while it is being recorded is recorded once', async () => {
+  for (const what of ['erase', 'expire'] as const) {
+    await stages.empty();
+    const log = await stages.openLog();
+    const old = Array.from({ length: 3 }, () => {
+      return event({ visitor_id: 'me', received_at: NOW_MS - 60 * DAY_MS });
+    });
+    await log.append([...old, event()].map(record));
+    await stages.process(log);
+    const { store, ended } = lateRecord(stages.store);
+    if (what === 'expire') await stages.startAgain(log, { ...KEEP, store });
+    else {
+      await assert.rejects(stages.alone(log, { store }).erase(visitor('me'), false), /in time/);
+      await stages.alone(log, { store }).erase(visitor('me'), false);
+    }
+    await ended();
+    assert.equal(await removed(), 3, what);
+    await assertCloses(log);
+  }
 });
 
 test('healing brings nothing back that a time limit took', async () => {

@@ -135,10 +135,12 @@ async function deleteErased(parts: RemovalParts): Promise<number> {
 /**
  * Deletes what was recorded and is still there; answers how many rows there were. Done before anything
  * is recorded as well: what an earlier removal of either kind has recorded must not be recorded again.
+ * One whose answer was lost may still be recording, so that is waited for.
  */
 export async function carryOutAll(
   parts: RemovalParts,
 ): Promise<{ erased: number; expired: number }> {
+  await parts.store.settle();
   return { erased: await deleteErased(parts), expired: await deleteExpired(parts) };
 }
 
