@@ -386,6 +386,20 @@ test('healing brings nothing back that a time limit took', async () => {
   assert.equal(report.partitions[0]?.removed, await removed());
 });
 
+test('nor what it would take without having recorded it', async () => {
+  const log = await stages.openLog();
+  const received_at = NOW_MS - 20 * DAY_MS;
+  await log.append([record(event({ received_at, project_id: 'lost' })), record(event())]);
+  await log.append([record(event({ received_at }))]);
+  await stages.process(log);
+  await stages.store.command(
+    'ALTER TABLE records DELETE WHERE log_offset = 0 SETTINGS mutations_sync = 1',
+  );
+  await stages.startAgain(log, KEEP);
+  const { closed, healed } = await stages.alone(log).audit(ALL, true);
+  assert.deepEqual([closed, healed?.missing, await outcomes()], [false, 0, ['1 stored']]);
+});
+
 test('a limit shorter than the window or the log is refused', () => {
   const wrong = { code: 'bad_setting', field: 'CLICKSTREAM_KEEP_DAYS' };
   assert.throws(() => readConfig({ CLICKSTREAM_KEEP_DAYS: '1' }), {

@@ -69,10 +69,10 @@ async function auditOnce(
   const { clock, log } = parts;
   const startedMs = clock.elapsed();
   const places = createPlaces(parts.store);
-  const limits = new Map((await places.limits()).map((row) => [row.project_id, row.before_ms]));
+  const limitMs = await places.limitMs();
   const sums = createSums(NAMED_MAX);
   const times = { fromMs: Number.POSITIVE_INFINITY, toMs: Number.NEGATIVE_INFINITY };
-  const run: Run = { parts, places, limits, sums, onFound, times };
+  const run: Run = { parts, places, limitMs, sums, onFound, times };
 
   const isWhole = range.fromMs === undefined;
   for (const { log_id, log_partition, end } of isWhole ? await places.partitions() : []) {
@@ -104,8 +104,8 @@ async function auditOnce(
 interface Run {
   parts: AuditParts;
   places: Places;
-  /** Project → records of before this time were taken out by a time limit. */
-  limits: ReadonlyMap<string, number>;
+  /** Records of before this time were taken out by a time limit. */
+  limitMs: number;
   sums: Sums;
   onFound: (found: Found) => Promise<void>;
   /** Of the records that were read. */
@@ -150,7 +150,7 @@ async function auditRecords(run: Run, at: At, range: TimeRange): Promise<Map<str
     for (const gap of judged.gaps) {
       const head = heads[gap - piece.from];
       check(head?.offset === gap, 'offsets of a log have no gaps');
-      if (head.timeMs < (run.limits.get(head.project) ?? Number.NEGATIVE_INFINITY)) {
+      if (head.timeMs < run.limitMs) {
         expired.set(head.project, (expired.get(head.project) ?? 0) + 1);
         sum.add('removed', head.project, 1);
       } else {

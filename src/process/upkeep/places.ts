@@ -49,8 +49,8 @@ export interface Places {
   outcomes(at: At, range: Range): Promise<OutcomeCount[]>;
   /** Places that a time limit took, by project, without those that are still there. */
   expired(at: At): Promise<{ project_id: string; places: number }[]>;
-  /** The latest time limit that was recorded, by project. */
-  limits(): Promise<{ project_id: string; before_ms: number }[]>;
+  /** The latest time limit that was recorded; 0 when there is none. */
+  limitMs(): Promise<number>;
   /** Ids that are stored at more than one place within `windowMs`; the first `max` of `found`. */
   repeated(
     range: { fromMs: number; toMs: number },
@@ -141,11 +141,13 @@ export function createPlaces(store: Store): Places {
         { log_id, log_partition },
       ),
 
-    limits: () =>
-      store.select(
-        `SELECT project_id, toUnixTimestamp64Milli(max(expired_before)) AS before_ms
-         FROM removals WHERE kind = 'expired' GROUP BY project_id`,
-      ),
+    async limitMs() {
+      const [limit] = await store.select<{ ms: number }>(
+        `SELECT toUnixTimestamp64Milli(max(expired_before)) AS ms
+         FROM removals WHERE kind = 'expired'`,
+      );
+      return limit?.ms ?? 0;
+    },
 
     async repeated({ fromMs, toMs }, window_ms, max) {
       const range = `outcome = 'stored'
