@@ -337,3 +337,25 @@ test('a copy of what was put back is a duplicate, also when the INSERT had no an
   });
   assert.deepEqual(await outcomes(log), ['0 stored', '1 duplicate']);
 });
+
+test('what the log drops between two looks of the audit is compared by places', async () => {
+  const log = createMemoryLog({ clock: realClock, partitions: 1 });
+  await log.append([0, 1, 2, 3].map(() => record(event())));
+  await stages.process(log);
+  await lose('log_offset = 1');
+  let looks = 0;
+  const dropping: Log = {
+    ...log,
+    offsetSince: async (partition, timeMs) => {
+      const isFirst = looks++ === 0;
+      return isFirst ? 0 : Math.max(2, await log.offsetSince(partition, timeMs));
+    },
+    async read(partition, from, limits) {
+      if (from < 2) throw new AppError('log_gone', 'The log has dropped it.');
+      return log.read(partition, from, limits);
+    },
+  };
+  const report = await stages.alone(dropping).audit(ALL, false);
+  assert.equal(report.closed, false);
+  assert.deepEqual(offsets(report, 'missing'), [1]);
+});

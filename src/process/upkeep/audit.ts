@@ -82,7 +82,7 @@ async function auditOnce(
   for (let partition = 0; partition < log.partitions; partition++) {
     const at = { logId: parts.logId, partition };
     const kept = await log.offsetSince(partition, Number.NEGATIVE_INFINITY);
-    const expired = await auditRecords(run, at, range);
+    const expired = await auditRecords(run, at, range, kept);
     if (isWhole) await auditPlaces(run, at, kept, expired);
   }
 
@@ -120,13 +120,20 @@ interface Head {
 }
 
 /** The records that the log has. Answers how many of each project a time limit took. */
-async function auditRecords(run: Run, at: At, range: TimeRange): Promise<Map<string, number>> {
+async function auditRecords(
+  run: Run,
+  at: At,
+  range: TimeRange,
+  kept: number,
+): Promise<Map<string, number>> {
   const { parts, places, sums } = run;
   const { log } = parts;
   const { partition } = at;
   const committed = (await log.committed(partition)).offset;
   const { fromMs = Number.NEGATIVE_INFINITY, toMs = Number.POSITIVE_INFINITY } = range;
-  const near = Math.min(await log.offsetSince(partition, fromMs), committed);
+  // Of everything it begins where the comparison of places ends, whatever the log drops meanwhile.
+  const since = range.fromMs === undefined ? kept : await log.offsetSince(partition, fromMs);
+  const near = Math.min(since, committed);
   const isInside = (head: Head) => head.timeMs >= fromMs;
   const from = await findRecord(run, partition, near, committed, isInside);
   const nearEnd = Math.max(from, Math.min(await log.offsetSince(partition, toMs), committed));
