@@ -10,7 +10,7 @@
  *
  * Memory: 40 bytes an id held exactly, and 20 bits over 0.95 an id in a full filter. Nothing but
  * typed arrays, which the system gives room for as they are written to; a new filter is as
- * large as all others together, up to a ninth of what all may take.
+ * large as all others together, up to an eighth of what all may take.
  */
 import { BUCKET_BYTES, createFilter, type Filter } from './filter.ts';
 import { createKeyHash, type KeyHash } from './key-hash.ts';
@@ -53,10 +53,10 @@ export interface WindowLimits {
 const BYTES_PER_ID = 40;
 const HASH_WORDS = 4;
 /** More of them waste less on the ids of the oldest that have left; each takes time and may err. */
-const FILTERS = 9;
+const FILTERS = 8;
 const FIRST_FILTER_SHARE = 1 / 4;
 /** Of all bytes; what is held exactly answers most repeated ids, which come within minutes. */
-const EXACT_SHARE = 1 / 32;
+const EXACT_SHARE = 1 / 64;
 
 export function windowLimits(windowMs: number, bytesMax: number): WindowLimits {
   return { windowMs, bytesMax, idsMax: Math.ceil((bytesMax * EXACT_SHARE) / BYTES_PER_ID) };
