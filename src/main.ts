@@ -109,9 +109,6 @@ async function runSystem(config: Config, demo: boolean): Promise<void> {
     process.exit(1);
   };
   const system = await start(config, { clock: realClock, logger, onFatal, version, demo });
-  print(
-    `\n  Clickstream is running\n\n  dashboard   ${system.url}/\n${demo ? `  demo shop   ${system.url}/demo\n` : ''}  send        POST ${system.url}/v1/events\n  stop        Ctrl-C\n\n`,
-  );
   let isStopping = false;
   const stop = (signal: NodeJS.Signals): void => {
     if (isStopping) return;
@@ -122,6 +119,10 @@ async function runSystem(config: Config, demo: boolean): Promise<void> {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  // Last: who reads it may stop it at once, and it stops in order.
+  print(
+    `\n  Clickstream is running\n\n  dashboard   ${system.url}/\n${demo ? `  demo shop   ${system.url}/demo\n` : ''}  send        POST ${system.url}/v1/events\n  stop        Ctrl-C\n\n`,
+  );
 }
 
 main().catch((error: unknown) => {
