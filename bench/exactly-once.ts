@@ -219,7 +219,7 @@ function rowsOf(records: readonly Uint8Array[], from = 0): string[] {
 
 /** At most once, at least once: whatever comes. */
 async function insertBare(log: Log, records: Records): Promise<void> {
-  const end = log.stats().ends[0] ?? 0;
+  const end = (await log.stats()).ends[0] ?? 0;
   const limits = { recordsMax: BATCH.rowsMax, bytesMax: BATCH.bytesMax, waitMs: 0 };
   for (let at = 0; at < end; ) {
     const read = await log.read(0, at, limits);
@@ -236,7 +236,7 @@ async function insertBare(log: Log, records: Records): Promise<void> {
 async function processAll(log: Log, records: Records): Promise<void> {
   const ended = new AbortController();
   const done = Promise.withResolvers<void>();
-  const end = log.stats().ends[0] ?? 0;
+  const end = (await log.stats()).ends[0] ?? 0;
   const watched: Log = {
     ...bound(log),
     async commit(partition, offset, note) {
@@ -266,6 +266,8 @@ function bound(log: Log): Log {
   return {
     id: log.id,
     partitions: log.partitions,
+    isExclusive: true,
+    own: (...asked) => log.own(...asked),
     append: (records) => log.append(records),
     read: (...asked) => log.read(...asked),
     commit: (...asked) => log.commit(...asked),

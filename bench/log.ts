@@ -122,7 +122,7 @@ export async function measureLog(): Promise<Report> {
         `${((perSecond / ceilingPerSecond) * 100).toFixed(0)} %`,
       ]);
     }
-    const end = log.stats().ends[0] ?? 0;
+    const end = (await log.stats()).ends[0] ?? 0;
     const startMs = performance.now();
     for (let next = 0; next < end; ) {
       next += (await log.read(0, next, { recordsMax: 20_000, bytesMax: 16 * MB, waitMs: 0 }))

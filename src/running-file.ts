@@ -118,13 +118,14 @@ async function writeDurably(path: string, text: string): Promise<void> {
  */
 async function lastHourMs(log: Log): Promise<number | undefined> {
   let newestMs: number | undefined;
-  for (const [partition, end] of log.stats().ends.entries()) {
+  const { ends, oldestWaitingMs } = await log.stats();
+  for (const [partition, end] of ends.entries()) {
     if (end === 0) continue;
     const limits = { recordsMax: 1, bytesMax: 1, waitMs: 0 };
     const [last] = await log.read(partition, end - 1, limits);
     if (last !== undefined) newestMs = Math.max(newestMs ?? last.timeMs, last.timeMs);
   }
   if (newestMs === undefined) return undefined;
-  const waiting = log.stats().oldestWaitingMs.filter((ms) => ms !== undefined);
+  const waiting = oldestWaitingMs.filter((ms) => ms !== undefined);
   return Math.min(newestMs, ...waiting) - HOUR_MS;
 }

@@ -10,14 +10,15 @@ import type { Clock } from './base/clock.ts';
 import { AppError } from './base/errors.ts';
 import { createHttpServer, type Route } from './base/http.ts';
 import type { Logger } from './base/logger.ts';
-import { createMetrics, type Metrics } from './base/metrics.ts';
+import { createMetrics, type Metrics, type Samples } from './base/metrics.ts';
 import { collectRoutes } from './collect/http.ts';
 import { HTTP_LIMITS } from './collect/limits.ts';
 import { type Config, isLoopback } from './config.ts';
 import { demoRoutes } from './demo/routes.ts';
 import { healthRoutes } from './health.ts';
-import type { Log } from './log/log.ts';
+import type { Log, LogStats } from './log/log.ts';
 import { makeFolder, openLog, openStore } from './open.ts';
+import { createFreshness } from './process/freshness.ts';
 import { pipelineGauges, pipelineRoute } from './process/pipeline/http.ts';
 import { createPipeline, type Pipeline } from './process/pipeline/pipeline.ts';
 import { createProcessor, type Processor } from './process/process.ts';
@@ -114,7 +115,7 @@ async function startParts(
   const needsLog = roles.includes('collect') || roles.includes('process');
   const log = needsLog ? await open.openLog(config, options) : undefined;
   if (log !== undefined) closers.push(() => log.close());
-  const isBehind = log?.stats().oldestWaitingMs.some((ms) => ms !== undefined) ?? false;
+  const isBehind = (await log?.stats())?.oldestWaitingMs.some((ms) => ms !== undefined) ?? false;
   const running = log === undefined ? undefined : await openRunningFile(data, log, logger);
   closers.push(async () => running?.close());
 
@@ -134,7 +135,7 @@ async function startParts(
     const work = processor.run(ended.signal);
     closers.push(() => drain(log, clock, ended, processing));
     // A log that is refused must not have told any sender 202.
-    if (!(await isOpened(processor, work, clock))) {
+    if (log.isExclusive && !(await isOpened(processor, work, clock))) {
       ended.abort();
       throw new AppError(
         'store_unreachable',
@@ -153,6 +154,7 @@ async function startParts(
   }
 
   let selfCheck = 'the self-check has not run yet';
+  const isFull = log === undefined ? undefined : async () => (await log.stats()).isFull;
   const isAnswering = store === undefined ? undefined : createPing(store, clock);
   const routes: Route[] = healthRoutes({
     metrics,
@@ -160,7 +162,7 @@ async function startParts(
     async notReady() {
       const waiting: Record<string, string> = {};
       if (selfCheck !== '') waiting.self_check = selfCheck;
-      if (log?.stats().isFull) waiting.log = 'there is no room on the disk of the log';
+      if (await isFull?.()) waiting.log = 'there is no room on the disk of the log';
       if ((await isAnswering?.()) === false) waiting.store = 'the store does not answer';
       return waiting;
     },
@@ -182,8 +184,9 @@ async function startParts(
   for (const route of [pipelineRoute(pipeline), ...(upkeep?.routes ?? [])])
     routes.push(guard(route, readers));
   if (store !== undefined && roles.includes('query')) {
-    const questions = createQuestions({ store, clock, freshness: processor });
-    const live = createLive({ store, clock, logger, freshness: processor });
+    const freshness = log === undefined ? undefined : freshnessOf(log, clock, processor);
+    const questions = createQuestions({ store, clock, freshness });
+    const live = createLive({ store, clock, logger, freshness });
     routes.push(
       ...queryRoutes({
         ...readers,
@@ -280,6 +283,12 @@ function openPipeline(parts: {
   return pipeline;
 }
 
+/** Of a log that others process as well, one's own batches say nothing of the others'. */
+function freshnessOf(log: Log, clock: Clock, processor: Processor | undefined) {
+  const batches = log.isExclusive ? processor?.batches : undefined;
+  return { ...createFreshness(log, clock), batches };
+}
+
 /** Lets the processor store what waits on the log, then ends it. */
 async function drain(
   log: Log,
@@ -288,8 +297,10 @@ async function drain(
   processing: Promise<void>,
 ): Promise<void> {
   const startedMs = clock.elapsed();
-  const waits = () => log.stats().oldestWaitingMs.some((ms) => ms !== undefined);
-  while (waits() && clock.elapsed() - startedMs < DRAIN_MS_MAX) await clock.sleep(20);
+  const waits = async () => (await log.stats()).oldestWaitingMs.some((ms) => ms !== undefined);
+  // Of a log that others have open as well they go on with what waits.
+  while (log.isExclusive && (await waits()) && clock.elapsed() - startedMs < DRAIN_MS_MAX)
+    await clock.sleep(20);
   ended.abort();
   await Promise.race([processing, clock.sleep(LAST_BATCH_MS_MAX)]);
 }
@@ -318,30 +329,39 @@ function createPing(store: Store, clock: Clock): () => Promise<boolean> {
 }
 
 function logGauges(metrics: Metrics, log: Log, clock: Clock): void {
+  /** No samples while the log does not answer: old ones would pass for new. */
+  const sample = async (read: (stats: LogStats) => number | Samples): Promise<number | Samples> => {
+    try {
+      return read(await log.stats());
+    } catch (error) {
+      if (error instanceof AppError) return [];
+      throw error;
+    }
+  };
   const perPartition = (numbers: readonly number[]) =>
     numbers.map((number, partition) => [{ partition: String(partition) }, number] as const);
   metrics.gauge(
     'clickstream_log_end',
     'Records ever appended, by partition.',
-    () => perPartition(log.stats().ends),
+    () => sample(({ ends }) => perPartition(ends)),
     ['partition'],
   );
   metrics.gauge(
     'clickstream_log_committed',
     'Records processed, by partition.',
-    () => perPartition(log.stats().committed),
+    () => sample(({ committed }) => perPartition(committed)),
     ['partition'],
   );
-  metrics.gauge(
-    'clickstream_log_bytes',
-    'Bytes of the log on disk.',
-    () => log.stats().bytesOnDisk,
+  metrics.gauge('clickstream_log_bytes', 'Bytes of the log on disk.', () =>
+    sample(({ bytesOnDisk }) => bytesOnDisk),
   );
-  metrics.gauge('clickstream_behind_seconds', 'Age of the oldest record that waits.', () => {
-    const nowMs = clock.now();
-    const waiting = log.stats().oldestWaitingMs.filter((ms) => ms !== undefined);
-    return Math.max(0, nowMs - Math.min(nowMs, ...waiting)) / 1000;
-  });
+  metrics.gauge('clickstream_behind_seconds', 'Age of the oldest record that waits.', () =>
+    sample(({ oldestWaitingMs }) => {
+      const nowMs = clock.now();
+      const waiting = oldestWaitingMs.filter((ms) => ms !== undefined);
+      return Math.max(0, nowMs - Math.min(nowMs, ...waiting)) / 1000;
+    }),
+  );
 }
 
 async function listen(server: Server, config: Config): Promise<number> {

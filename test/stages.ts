@@ -153,8 +153,9 @@ export async function openStages(): Promise<Stages> {
       const running = processor.run(ended.signal);
       const upkeep = upkeepOf(log, work, ended.signal, processor);
       await Promise.race([body(processor, upkeep), running]);
-      const isWaiting = () => log.stats().oldestWaitingMs.some((ms) => ms !== undefined);
-      while (isWaiting()) await Promise.race([realClock.sleep(2), running]);
+      const isWaiting = async () =>
+        (await log.stats()).oldestWaitingMs.some((ms) => ms !== undefined);
+      while (await isWaiting()) await Promise.race([realClock.sleep(2), running]);
       ended.abort();
       await running;
     },

@@ -29,11 +29,13 @@ export const CODES = {
   log_corrupt: [0, 'A record in the middle of the log does not match its checksum.'],
   log_failed: [0, 'A write or fsync failed; what is on disk is not known, so the process ends.'],
   log_locked: [0, 'Another process has this log folder open.'],
+  log_unreachable: [503, 'The log does not answer; try again after Retry-After.'],
+  log_changed: [0, 'The topic is another one by now, or has another number of partitions.'],
   // store
   store_refused: [500, 'The store refused the statement; the message is the store’s own.'],
   store_ambiguous: [0, 'It is not known whether the store has the rows; the processor looks.'],
   store_unreachable: [503, 'The store does not answer; it is started again by itself.'],
-  taken_over: [0, 'Another processor has taken over; this one ends, so that only one writes.'],
+  taken_over: [0, 'Another processor writes the partition now; this one adds nothing more.'],
   // start
   bad_setting: [0, 'A setting has a value that is not allowed.'],
   port_in_use: [0, 'Another program listens on this port.'],

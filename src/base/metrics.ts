@@ -18,7 +18,7 @@ export interface Metrics {
   gauge(
     name: string,
     help: string,
-    read: () => number | Samples | Promise<Samples>,
+    read: () => number | Samples | Promise<number | Samples>,
     labels?: readonly string[],
   ): void;
   histogram(name: string, help: string, buckets: readonly number[]): (value: number) => void;

@@ -223,7 +223,7 @@ test('a full file system refuses appends until there is room, and loses nothing'
         { code: 'log_full' },
       );
       assert.deepEqual(await readTexts(log), sent);
-      assert.equal(log.stats().isFull, true);
+      assert.equal((await log.stats()).isFull, true);
       rmSync(ballast);
       await retryWhileFull(clock, () => log.append([record('room again')]));
       await log.close();

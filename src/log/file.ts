@@ -19,11 +19,17 @@ import type { Lock } from './disk.ts';
 import { GROUP_HEADER_BYTES, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES } from './format.ts';
 import type { Log, LogStats, NewRecord, Position } from './log.ts';
 import { type FileLogOptions, lockFolder, openPartitions } from './open-folder.ts';
+import { ownAll } from './own-all.ts';
 import type { Call, Partition } from './partition.ts';
 import { partitionOf } from './partition-of.ts';
 
 const RETRY_AFTER_S = 2;
 const TRIM_EVERY_MS = 60_000;
+
+export interface FileLog extends Log {
+  /** As `stats`, without waiting. */
+  statsNow(): LogStats;
+}
 
 interface Share {
   partition: Partition;
@@ -75,10 +81,10 @@ class Append implements Call {
  * @throws AppError `log_locked`, `log_corrupt`, `data_newer`, `bad_setting` (another number of
  *   partitions), `log_full` (no room for the few kilobytes of a new log).
  */
-export async function openFileLog(options: FileLogOptions): Promise<Log> {
+export async function openFileLog(options: FileLogOptions): Promise<FileLog> {
   const lock = await lockFolder(options);
   try {
-    const log = new FileLog(options, lock);
+    const log = new SegmentLog(options, lock);
     await log.open();
     return log;
   } catch (error) {
@@ -87,9 +93,11 @@ export async function openFileLog(options: FileLogOptions): Promise<Log> {
   }
 }
 
-class FileLog implements Log {
+class SegmentLog implements FileLog {
   id = '';
   readonly partitions: number;
+  readonly isExclusive = true;
+  readonly own: Log['own'];
   readonly #options: FileLogOptions;
   readonly #lock: Lock;
   #partitions: Partition[] = [];
@@ -107,6 +115,7 @@ class FileLog implements Log {
     this.#options = options;
     this.#lock = lock;
     this.partitions = options.partitions;
+    this.own = ownAll(options.partitions);
   }
 
   async open(): Promise<void> {
@@ -235,7 +244,11 @@ class FileLog implements Log {
     return this.#partition(number).offsetSince(sinceMs);
   }
 
-  stats(): LogStats {
+  async stats(): Promise<LogStats> {
+    return this.statsNow();
+  }
+
+  statsNow(): LogStats {
     return {
       ends: this.#partitions.map(({ end }) => end),
       committed: this.#partitions.map(({ committed }) => committed.offset),

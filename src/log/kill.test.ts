@@ -36,7 +36,7 @@ for (let writer = 0; writer < 16; writer += 1) {
 }
 (async () => {
   for (;;) {
-    const { ends: [end] } = log.stats();
+    const { ends: [end] } = await log.stats();
     await log.commit(0, end, String(end));
     process.stdout.write(\`commit \${end}\\n\`);
   }
@@ -79,7 +79,7 @@ test('kill -9 under load loses no confirmed record and no commit', async (t) => 
     const log = await folder.open();
     assert.ok((await log.committed(0)).offset >= committed);
     for (const [partition, expected] of acked.entries()) {
-      const end = log.stats().ends[partition] ?? 0;
+      const end = (await log.stats()).ends[partition] ?? 0;
       let next = 0;
       while (next < end) {
         const limits = { recordsMax: 10_000, bytesMax: 1_000_000, waitMs: 0 };

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Clock } from '../base/clock.ts';
 import type { AppError } from '../base/errors.ts';
-import type { Log, LogRecord, NewRecord } from './log.ts';
+import { type Log, type LogRecord, type NewRecord, NOTE_BYTES_MAX } from './log.ts';
 
 export interface LogUnderTest {
   log: Log;
@@ -107,7 +107,7 @@ export function logContract(
           assert.deepEqual(texts(await log.read(partition, 0, ALL)), want);
         }
         assert.deepEqual(
-          log.stats().ends,
+          (await log.stats()).ends,
           expected.map(({ length }) => length),
         );
       }));
@@ -175,8 +175,8 @@ export function logContract(
         await log.commit(1, 3);
         assert.deepEqual(await log.committed(1), { offset: 3, note: '' });
         assert.deepEqual(await log.committed(0), { offset: 0, note: '' });
-        await log.commit(1, 3, 'x'.repeat(4096));
-        assert.deepEqual(await log.committed(1), { offset: 3, note: 'x'.repeat(4096) });
+        await log.commit(1, 3, 'x'.repeat(NOTE_BYTES_MAX));
+        assert.deepEqual(await log.committed(1), { offset: 3, note: 'x'.repeat(NOTE_BYTES_MAX) });
       }));
 
     test('refuses a commit that goes back, lies past the end or has too long a note', () =>
@@ -185,28 +185,28 @@ export function logContract(
         await log.commit(0, 1);
         await assert.rejects(log.commit(0, 0), /broken invariant/);
         await assert.rejects(log.commit(0, 3), /broken invariant/);
-        await assert.rejects(log.commit(0, 2, 'x'.repeat(4097)), /broken invariant/);
+        await assert.rejects(log.commit(0, 2, 'x'.repeat(NOTE_BYTES_MAX + 1)), /broken invariant/);
         assert.deepEqual(await log.committed(0), { offset: 1, note: '' });
         await log.append([record('c')]);
       }));
 
     test('knows the end, what is committed and since when the first record waits', () =>
       withLog({ partitions: 1 }, async (log) => {
-        const stats = () => {
-          const { ends, committed, oldestWaitingMs } = log.stats();
+        const stats = async () => {
+          const { ends, committed, oldestWaitingMs } = await log.stats();
           return [ends[0], committed[0], oldestWaitingMs[0]];
         };
-        assert.deepEqual(stats(), [0, 0, undefined]);
+        assert.deepEqual(await stats(), [0, 0, undefined]);
         await log.append([10, 20, 30].map((timeMs) => ({ ...record('a'), timeMs })));
-        assert.deepEqual(stats(), [3, 0, 10]);
+        assert.deepEqual(await stats(), [3, 0, 10]);
         await log.commit(0, 2);
-        assert.deepEqual(stats(), [3, 2, 30]);
+        assert.deepEqual(await stats(), [3, 2, 30]);
         await log.commit(0, 3);
-        assert.deepEqual(stats(), [3, 3, undefined]);
+        assert.deepEqual(await stats(), [3, 3, undefined]);
         await log.append([{ ...record('a'), timeMs: 40 }]);
-        assert.deepEqual(stats(), [4, 3, 40]);
+        assert.deepEqual(await stats(), [4, 3, 40]);
         await log.append([{ ...record('a'), timeMs: 50 }]);
-        assert.deepEqual(stats(), [5, 3, 40]);
+        assert.deepEqual(await stats(), [5, 3, 40]);
       }));
 
     test('finds where what came since a time begins, or its first record', () =>

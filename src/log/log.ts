@@ -1,14 +1,15 @@
 /**
  * The durable line between collecting and processing: ordered partitions of records.
- * Three verbs move records (append, read, commit), `close` ends it; `committed` reads back what
- * `commit` wrote, `offsetSince` finds where a time lies. The log knows nothing of analytics: a record is a key, bytes and a time.
+ * Three verbs move records (append, read, commit), `close` ends it; `own` says which partitions are
+ * this process's to commit, `committed` reads back what `commit` wrote, `offsetSince` finds where a
+ * time lies. The log knows nothing of analytics: a record is a key, bytes and a time.
  *
  * Every implementation passes log.contract.ts. One record is never seen under two offsets, an
  * offset is never given twice, and within a partition offsets start at 0 and have no gaps.
  */
 
-/** Most bytes of the note of a commit, in UTF-8. */
-export const NOTE_BYTES_MAX = 4096;
+/** Most bytes of the note of a commit, in UTF-8: Kafka keeps 4,096, some of them for the log's id. */
+export const NOTE_BYTES_MAX = 4000;
 
 export interface NewRecord {
   /** Chooses the partition: `crc32(key) % partitions` (ISO-HDLC, as zlib and ClickHouse compute). */
@@ -61,12 +62,15 @@ export interface Log {
   /** Unique for ever: the folder's random id, or the topic's UUID. The store numbers it. */
   readonly id: string;
   readonly partitions: number;
+  /** Nobody else can have this log open: every partition is this process's until it is closed. */
+  readonly isExclusive: boolean;
 
   /**
    * Resolves, with one position per record in order, when every record is durable. All records of
    * one call and one partition are consecutive. The bytes must not change until then.
    * @throws AppError `log_full` at once, with nothing appended, when the log or its disk cannot
    *   take the records now; the sender may retry. `too_large` when it never could.
+   *   `log_unreachable` when the log does not answer: some of them may be on it all the same.
    */
   append(records: readonly NewRecord[]): Promise<Position[]>;
 
@@ -74,13 +78,26 @@ export interface Log {
    * Durable records of `partition` from offset `from` on, in order without gaps; empty when none
    * came within `waitMs` or the signal fired. Asking again gives the same answer. Several may read.
    * @throws AppError `log_gone` when `from` lies before what retention has kept,
-   *   `log_corrupt` when a record before the tail does not match its checksum.
+   *   `log_corrupt` when a record before the tail does not match its checksum,
+   *   `log_unreachable` when the log does not answer.
    */
   read(partition: number, from: number, limits: ReadLimits): Promise<LogRecord[]>;
 
   /**
+   * Calls `work` for every partition that is given to this process, with a signal that fires when
+   * it is taken away again or `signal` fires. A partition that is given back later is new work.
+   * Resolves when `signal` has fired and all work has ended; rejects with the first fault of any.
+   */
+  own(
+    signal: AbortSignal,
+    work: (partition: number, owned: AbortSignal) => Promise<void>,
+  ): Promise<void>;
+
+  /**
    * Durable when it resolves: everything before `offset` is never needed again, and `note` is
    * given back by `committed`. Retention may delete what lies before it, never what lies after.
+   * @throws AppError `taken_over` when the partition is another process's by now: nothing of this
+   *   commit is kept. `log_unreachable` when it is not known whether it is.
    */
   commit(partition: number, offset: number, note?: string): Promise<void>;
 
@@ -94,7 +111,8 @@ export interface Log {
    */
   offsetSince(partition: number, sinceMs: number): Promise<number>;
 
-  stats(): LogStats;
+  /** As it stands now. @throws AppError `log_unreachable`. */
+  stats(): Promise<LogStats>;
 
   /** Waits for running appends, then releases the log for another opener. */
   close(): Promise<void>;

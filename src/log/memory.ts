@@ -8,6 +8,7 @@ import { type Clock, realClock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
 import { type Bell, createBell } from './bell.ts';
 import { type Committed, type Log, type LogRecord, NOTE_BYTES_MAX } from './log.ts';
+import { ownAll } from './own-all.ts';
 import { partitionOf } from './partition-of.ts';
 
 export interface MemoryLogOptions {
@@ -68,6 +69,8 @@ export function createMemoryLog(options: MemoryLogOptions): Log {
   return {
     id: randomUUID(),
     partitions: options.partitions,
+    isExclusive: true,
+    own: ownAll(options.partitions),
     async append(records) {
       refuseIfClosed();
       makeRoom(sizeOf(records));
@@ -125,7 +128,7 @@ export function createMemoryLog(options: MemoryLogOptions): Log {
       const before = records.findIndex(({ timeMs }) => timeMs > sinceMs);
       return first + (before === -1 ? records.length : before);
     },
-    stats: () => ({
+    stats: async () => ({
       ends: partitions.map(endOf),
       committed: partitions.map(({ committed }) => committed.offset),
       oldestWaitingMs: partitions.map(

@@ -98,8 +98,8 @@ async function processAll(
     window: { windowMs: 86_400_000, idsMax, bytesMax: 50_000 },
   });
   const running = processor.run(ended.signal);
-  const isWaiting = () => log.stats().oldestWaitingMs.some((ms) => ms !== undefined);
-  while (isWaiting()) await Promise.race([realClock.sleep(2), running]);
+  const isWaiting = async () => (await log.stats()).oldestWaitingMs.some((ms) => ms !== undefined);
+  while (await isWaiting()) await Promise.race([realClock.sleep(2), running]);
   ended.abort();
   await running;
 }

@@ -18,13 +18,16 @@ import { createWindow, type Window } from './window/window.ts';
 export interface Processor {
   /** Works until the signal fires, then ends after the batch it is in. Rejects on a fault. */
   run(signal: AbortSignal): Promise<void>;
-  /** Resolves when `run` has found each partition to be the one that the store knows. */
+  /** Resolves when `run` has found every partition to be as the store knows it. */
   opened(): Promise<void>;
-  /** Every record received before this time (ms since 1970) is in the store. */
-  storedUntilMs(): number;
   /** Batches stored since the start. */
   batches(): number;
-  /** Runs `work` as the owner of a partition, between two of its batches: nobody else writes then. */
+  /** Whether the partition is this process's now. */
+  owns(partition: number): boolean;
+  /**
+   * Runs `work` as the owner of a partition, between two of its batches: nobody else writes then.
+   * @throws AppError `taken_over` when the partition is another process's by now.
+   */
   between<T>(partition: number, work: (owned: Partition, window: Window) => Promise<T>): Promise<T>;
   /** To be kept up to date by whoever erases: a copy of what was erased is a duplicate. */
   readonly erasedIds: ErasedIds;
@@ -39,19 +42,24 @@ interface Intent {
 
 /** Of the column, an Int32; reached after years, and only a number for people. */
 const BATCH_ID_MAX = 2_147_483_647;
-/** First wait after the store failed, and the longest. */
+/** First wait after the store or the log failed, and the longest. */
 const RETRY_MS = 50;
 const RETRY_MS_MAX = 2_000;
 /** How long a read waits for a first record: only the reaction to `signal` depends on it. */
 const READ_WAIT_MS = 1_000;
+/** How long a partition is left to whoever took it in the store, while the log says it is ours. */
+const TAKEN_OVER_MS = 1_000;
 
 export function createProcessor(options: ProcessorOptions): Processor {
   const { log, clock } = options;
-  const turns = Array.from({ length: log.partitions }, createTurns);
+  /** One for each ownership of a partition; of a partition that is another's, the next one. */
+  const turns = Array.from({ length: log.partitions }, createTurn);
+  const owned = new Set<number>();
   const erasedIds = createErasedIds({
     records: options.records,
     async sinceMs() {
-      const waiting = log.stats().oldestWaitingMs.filter((ms) => ms !== undefined);
+      const { oldestWaitingMs } = await log.stats();
+      const waiting = oldestWaitingMs.filter((ms) => ms !== undefined);
       // Of a clock that runs ahead and is set back later, what is stored says more.
       const newestMs = await options.records.newestMs();
       return Math.min(clock.now(), newestMs, ...waiting) - options.window.windowMs;
@@ -64,44 +72,80 @@ export function createProcessor(options: ProcessorOptions): Processor {
   return {
     batches: () => batches,
     erasedIds,
+    owns: (partition) => owned.has(partition),
     async opened() {
       await Promise.all(turns.map((turn) => turn.opened.promise));
     },
     async between(partition, work) {
       const turn = turns[partition];
       check(turn !== undefined, `${partition} is a partition of the log`);
-      const { owned, window } = await turn.opened.promise;
-      return turn.take(() => work(owned, window));
+      const open = await turn.opened.promise;
+      return turn.take(() => work(open.owned, open.window));
     },
     async run(signal) {
-      const numbers = Array.from({ length: log.partitions }, (_, partition) => partition);
-      const place = await untilStoreAnswers(options, signal, async () => {
-        const logId = await options.records.registerLog(log.id);
-        await erasedIds.load();
-        return { logId, owner: await options.records.takeOver(logId, numbers) };
-      });
-      if (place === undefined) return;
       const insertSeconds = options.metrics.histogram(
         'clickstream_insert_seconds',
         'Time of one insert into the store.',
         [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
       );
-      const shared = { ...options, ...place, signal, insertSeconds, onBatch, erasedIds };
-      await Promise.all(
-        turns.map((turn, partition) => runPartition({ ...shared, partition, turn })),
-      );
-    },
-    storedUntilMs() {
-      const waiting = log.stats().oldestWaitingMs.filter((ms) => ms !== undefined);
-      return Math.min(clock.now(), ...waiting);
+      const shared = { ...options, insertSeconds, onBatch, erasedIds };
+
+      async function takeOver(partitions: readonly number[]): Promise<Place> {
+        const logId = await options.records.registerLog(log.id);
+        await erasedIds.load();
+        return { logId, owner: await options.records.takeOver(logId, partitions) };
+      }
+
+      // Of a log that is whole ours all at once, and before anything else.
+      const all = turns.map((_, partition) => partition);
+      const whole = log.isExclusive
+        ? await untilItAnswers(options, signal, () => takeOver(all))
+        : undefined;
+
+      /** The partition has changed hands once more: nothing that was known of it is known. */
+      async function workOnce(partition: number, mine: AbortSignal): Promise<void> {
+        const turn = turns[partition];
+        check(turn !== undefined, `${partition} is a partition of the log`);
+        owned.add(partition);
+        try {
+          const unplaced = { ...shared, partition, turn, signal: mine };
+          await runPartition(unplaced, async () => whole ?? takeOver([partition]));
+        } finally {
+          owned.delete(partition);
+          turn.opened.reject(takenOver(partition));
+          if (!signal.aborted) turns[partition] = createTurn();
+        }
+      }
+
+      await log.own(signal, async (partition, mine) => {
+        while (!mine.aborted) {
+          try {
+            return await workOnce(partition, mine);
+          } catch (error) {
+            const isTaken = error instanceof AppError && error.code === 'taken_over';
+            if (!isTaken || log.isExclusive) throw error;
+            const { message } = error;
+            options.logger.warn({ partition, message }, 'another one has taken the partition over');
+            // Whoever it was, the log decides whose it is: if it is ours, it is taken back.
+            await clock.sleep(TAKEN_OVER_MS, mine);
+          }
+        }
+      });
     },
   };
 }
 
-function createTurns(): Turn {
+function takenOver(partition: number): AppError {
+  return new AppError('taken_over', `Partition ${partition} is another process's by now.`);
+}
+
+function createTurn(): Turn {
   let last: Promise<unknown> = Promise.resolve();
+  const opened: Turn['opened'] = Promise.withResolvers();
+  // Who waits for it hears of it.
+  opened.promise.catch(() => undefined);
   return {
-    opened: Promise.withResolvers(),
+    opened,
     take(work) {
       const done = last.then(work);
       // Whoever asked for it hears of its fault; the next one takes its turn all the same.
@@ -111,9 +155,22 @@ function createTurns(): Turn {
   };
 }
 
-async function runPartition(p: Partition): Promise<void> {
-  const { log, partition, signal } = p;
-  const committed = await log.committed(partition);
+type Place = Pick<Partition, 'logId' | 'owner'>;
+
+/** From the take-over of a partition until it is given up. */
+async function runPartition(
+  unplaced: Omit<Partition, keyof Place>,
+  takeOver: () => Promise<Place>,
+): Promise<void> {
+  const { log, partition, signal } = unplaced;
+  const taken = await untilItAnswers(unplaced, signal, async () => {
+    const place = await takeOver();
+    // Read after it: what an earlier owner commits from now on is refused.
+    return { place, committed: await log.committed(partition) };
+  });
+  if (taken === undefined) return;
+  const { place, committed } = taken;
+  const p: Partition = { ...unplaced, ...place };
   const begunEnd = Math.max(committed.offset, readIntent(committed.note)?.to ?? 0);
   // What a batch adds must not push out what the same batch added before.
   const batchMax = Math.max(p.batchRowsMax, begunEnd - committed.offset);
@@ -121,14 +178,14 @@ async function runPartition(p: Partition): Promise<void> {
     { ...p.window, idsMax: Math.max(p.window.idsMax, batchMax) },
     p.keyHash,
   );
-  const sinceMs = await untilStoreAnswers(p, signal, async () => {
-    await refuseOlderLog(p, begunEnd);
+  const sinceMs = await untilItAnswers(p, signal, async () => {
+    await refuseOlderLog(p, committed, begunEnd);
     return openWindow(p, window);
   });
   if (sinceMs === undefined) return;
   p.turn.opened.resolve({ owned: p, window });
   await Promise.all([
-    untilStoreAnswers(p, signal, () => loadWindow(p, window, sinceMs, signal)),
+    untilItAnswers(p, signal, () => loadWindow(p, window, sinceMs, signal)),
     runBatches(p, window, committed),
   ]);
 }
@@ -139,27 +196,40 @@ async function runBatches(p: Partition, window: Window, committed: Committed): P
   let offset = committed.offset;
   let batchId = last?.batch_id ?? 0;
 
+  /** False when the signal ended it before. */
+  async function isCommitted(to: number, note: string): Promise<boolean> {
+    const commit = async () => {
+      await log.commit(partition, to, note);
+      return true;
+    };
+    return (await untilItAnswers(p, signal, commit)) === true;
+  }
+
   /** False when the signal ended it before the batch was in the store. */
   async function store(batch: Batch, how: 'look first' | 'insert first'): Promise<boolean> {
     const { from, to, batch_id } = batch;
     const note = JSON.stringify({ from, to, batch_id } satisfies Intent);
-    if (how === 'insert first') await log.commit(partition, from, note);
+    if (how === 'insert first' && !(await isCommitted(from, note))) return false;
     if (!(await isInStore(p, window, batch, how))) return false;
-    await log.commit(partition, to, note);
+    if (!(await isCommitted(to, note))) return false;
     offset = to;
     return true;
   }
 
   if (last !== undefined && last.to > offset) {
     p.logger.info({ partition, ...last }, 'finishing the batch that was open at the last end');
-    const open = { ...last, records: await readRange(p, last) };
+    const records = await untilItAnswers(p, signal, () => readRange(p, last));
+    if (records === undefined) return;
+    const open = { ...last, records };
     if (!(await p.turn.take(() => store(open, 'look first')))) return;
   }
 
   const limits = { recordsMax: p.batchRowsMax, bytesMax: p.batchBytesMax };
   while (!signal.aborted) {
-    const read = await log.read(partition, offset, { ...limits, waitMs: READ_WAIT_MS, signal });
-    const records = cutAtMonth(read);
+    const read = await untilItAnswers(p, signal, () =>
+      log.read(partition, offset, { ...limits, waitMs: READ_WAIT_MS, signal }),
+    );
+    const records = cutAtMonth(read ?? []);
     if (records.length === 0) continue;
     const startedMs = clock.elapsed();
     batchId = batchId < BATCH_ID_MAX ? batchId + 1 : 1;
@@ -175,9 +245,11 @@ async function runBatches(p: Partition, window: Window, committed: Committed): P
  * put back to an older state: its next offsets are taken, and new records would pass for stored.
  * @throws AppError `log_corrupt`.
  */
-async function refuseOlderLog(p: Partition, begunEnd: number): Promise<void> {
+async function refuseOlderLog(p: Partition, committed: Committed, begunEnd: number): Promise<void> {
   const rows = await p.records.countFrom(p, begunEnd);
   if (rows === 0) return;
+  // Or it is another one's by now, who has gone on; then this is refused.
+  if (!p.log.isExclusive) await p.log.commit(p.partition, committed.offset, committed.note);
   throw new AppError(
     'log_corrupt',
     `The store holds ${rows} records of partition ${p.partition} from ${begunEnd} on that the ` +
@@ -197,7 +269,7 @@ async function isInStore(
   how: 'look first' | 'insert first',
 ): Promise<boolean> {
   let mustLook = how === 'look first';
-  const done = await untilStoreAnswers(p, p.signal, async () => {
+  const done = await untilItAnswers(p, p.signal, async () => {
     const looks = mustLook;
     // Whatever goes wrong from here on may have left some of it in the store.
     mustLook = true;
@@ -243,9 +315,10 @@ function monthOf(timeMs: number): number {
 
 /**
  * Repeats `work` with a growing pause while the store does not answer, refuses, or leaves it open
- * what happened. Undefined when the signal ended it. Any other fault is thrown.
+ * what happened, or the log does not answer. Undefined when the signal ended it. Any other fault is
+ * thrown.
  */
-async function untilStoreAnswers<T>(
+async function untilItAnswers<T>(
   p: Pick<ProcessorOptions, 'clock' | 'logger'>,
   signal: AbortSignal,
   work: () => Promise<T>,
@@ -254,11 +327,11 @@ async function untilStoreAnswers<T>(
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof AppError) || !error.code.startsWith('store_')) throw error;
-      p.logger.warn(
-        { code: error.code, message: error.message, waitMs },
-        'the store is in trouble',
-      );
+      if (!(error instanceof AppError)) throw error;
+      const { code, message } = error;
+      const isLog = code === 'log_unreachable';
+      if (!isLog && !code.startsWith('store_')) throw error;
+      p.logger.warn({ code, message, waitMs }, `the ${isLog ? 'log' : 'store'} is in trouble`);
     }
     await p.clock.sleep(waitMs, signal);
   }

@@ -112,18 +112,19 @@ export function createLive(options: LiveOptions): Live {
         country,
         traffic_source,
       })),
-      behind_ms: behindMs(),
+      behind_ms: await behindMs(),
     };
   }
 
-  function behindMs(): number {
-    return freshnessOf(freshness?.storedUntilMs() ?? clock.now(), clock.now()).behind_ms;
+  async function behindMs(): Promise<number> {
+    const storedUntilMs = (await freshness?.storedUntilMs()) ?? clock.now();
+    return freshnessOf(storedUntilMs, clock.now()).behind_ms;
   }
 
   function snapshotOf(source: Source): LiveMessage | undefined {
     if (source.last === undefined) return undefined;
     const minutes = [...source.minutes.values()].sort((a, b) => a.time - b.time);
-    return { event: 'snapshot', data: { ...source.last, minutes, behind_ms: behindMs() } };
+    return { event: 'snapshot', data: { ...source.last, minutes } };
   }
 
   /** The loop of a source, from its first watcher to its last. */
@@ -143,7 +144,7 @@ export function createLive(options: LiveOptions): Live {
     while (!signal.aborted) {
       const atMs = clock.elapsed();
       const isWhole = atMs - wholeAtMs >= WHOLE_EVERY_MS;
-      const stored = freshness?.batches() ?? batches + 1;
+      const stored = freshness?.batches?.() ?? batches + 1;
       const countsNow = isWhole || (stored !== nowBatches && atMs - nowAtMs >= NOW_EVERY_MS);
       if (countsNow || (stored !== batches && atMs - askedAtMs >= tickMs)) {
         batches = stored;
@@ -174,9 +175,9 @@ export function createLive(options: LiveOptions): Live {
         tickMs = Math.max(TICK_MS, (clock.elapsed() - atMs) * TICK_PER_QUERY * sources.size);
       }
       if (clock.elapsed() - toldAtMs >= LAG_EVERY_MS) {
-        tell({ event: 'lag', data: { behind_ms: behindMs() } });
+        tell({ event: 'lag', data: { behind_ms: await behindMs() } });
       }
-      await clock.sleep(freshness === undefined ? tickMs : LOOK_MS, signal);
+      await clock.sleep(freshness?.batches === undefined ? tickMs : LOOK_MS, signal);
     }
   }
 

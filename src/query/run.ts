@@ -18,9 +18,12 @@ const FILTER = readFileSync(join(FOLDER, '_filter.sql'), 'utf8').trim();
 
 /** When the store is known to hold everything received before. */
 export interface FreshnessSource {
-  storedUntilMs(): number;
-  /** Grows with every batch that is stored, so that nothing is asked when nothing is new. */
-  batches(): number;
+  storedUntilMs(): Promise<number>;
+  /**
+   * Grows with every batch that is stored, so that nothing is asked when nothing is new; undefined
+   * where other processes store batches as well.
+   */
+  batches: (() => number) | undefined;
 }
 
 /** The four lines that open every SQL file. */
@@ -41,7 +44,7 @@ export interface Questions {
 export interface QuestionsOptions {
   store: Store;
   clock: Clock;
-  /** The processor of this process; without one the store's newest row is the measure. */
+  /** Of the log; in a process without one the store's newest row is the measure. */
   freshness: FreshnessSource | undefined;
 }
 

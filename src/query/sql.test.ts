@@ -493,7 +493,7 @@ test('everyone who watches shares one query a tick; the last who leaves ends it'
     },
   };
   let batches = 0;
-  const freshness = { storedUntilMs: () => realClock.now(), batches: () => batches };
+  const freshness = { storedUntilMs: async () => realClock.now(), batches: () => batches };
   const live = createLive({ store: counting, clock: realClock, logger, freshness });
   const asked = readParams('live', new URLSearchParams(), realClock.now());
   const ended = Array.from({ length: 10 }, () => new AbortController());

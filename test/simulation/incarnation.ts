@@ -4,8 +4,7 @@
  */
 import type { Logger } from '../../src/base/logger.ts';
 import type { Metrics } from '../../src/base/metrics.ts';
-import { openFileLog } from '../../src/log/file.ts';
-import type { Log } from '../../src/log/log.ts';
+import { type FileLog, openFileLog } from '../../src/log/file.ts';
 import { createProcessor } from '../../src/process/process.ts';
 import { createKeyHash } from '../../src/process/window/key-hash.ts';
 import type { SimulatedDisk, Surroundings } from './disk.ts';
@@ -19,7 +18,7 @@ export interface Incarnation {
   actor: Actor;
   disk: SimulatedDisk;
   /** Undefined until it is open. */
-  log: Log | undefined;
+  log: FileLog | undefined;
   /** Ends it in order. */
   stop(): void;
 }

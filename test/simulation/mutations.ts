@@ -33,15 +33,15 @@ export const MUTATIONS: Record<string, Piece[]> = {
     {
       file: 'src/process/process.ts',
       find: `    if (!(await isInStore(p, window, batch, how))) return false;
-    await log.commit(partition, to, note);`,
-      replace: `    await log.commit(partition, to, note);
+    if (!(await isCommitted(to, note))) return false;`,
+      replace: `    if (!(await isCommitted(to, note))) return false;
     if (!(await isInStore(p, window, batch, how))) return false;`,
     },
   ],
   'no intent before the insert': [
     {
       file: 'src/process/process.ts',
-      find: "if (how === 'insert first') await log.commit(partition, from, note);",
+      find: "if (how === 'insert first' && !(await isCommitted(from, note))) return false;",
       replace: '',
     },
   ],
@@ -67,7 +67,7 @@ export const MUTATIONS: Record<string, Piece[]> = {
   'a take-over without effect': [
     {
       file: 'src/process/process.ts',
-      find: 'owner: await options.records.takeOver(logId, numbers)',
+      find: 'owner: await options.records.takeOver(logId, partitions)',
       replace: 'owner: 0',
     },
   ],

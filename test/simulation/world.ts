@@ -175,7 +175,7 @@ export async function simulate(seed: number, onLine?: (line: string) => void): P
   const isProcessed = (): boolean => {
     const { log } = current;
     if (log === undefined || isDown || senders.some((sender) => !sender.isDone())) return false;
-    const { ends, committed } = log.stats();
+    const { ends, committed } = log.statsNow();
     return ends.every((end, partition) => end === committed[partition]);
   };
 
@@ -242,7 +242,7 @@ function describe(fault: unknown): string {
 }
 
 async function readAll(log: Log): Promise<FinalLog[]> {
-  const { ends, committed } = log.stats();
+  const { ends, committed } = await log.stats();
   const logs: FinalLog[] = [];
   for (const [partition, end] of ends.entries()) {
     const texts = new Map<number, string>();

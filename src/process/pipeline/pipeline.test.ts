@@ -116,8 +116,8 @@ async function processAll(log: Log): Promise<void> {
     window: { windowMs: 86_400_000, idsMax: 1_000, bytesMax: 50_000 },
   });
   const running = processor.run(ended.signal);
-  const isWaiting = () => log.stats().oldestWaitingMs.some((ms) => ms !== undefined);
-  while (isWaiting()) await Promise.race([realClock.sleep(2), running]);
+  const isWaiting = async () => (await log.stats()).oldestWaitingMs.some((ms) => ms !== undefined);
+  while (await isWaiting()) await Promise.race([realClock.sleep(2), running]);
   ended.abort();
   await running;
 }
@@ -212,7 +212,7 @@ test('records that wait are counted while no processor runs, in each partition',
   assertSums(found);
   assert.equal(found.closed, true);
   assert.deepEqual(counts(found.total), { ...NONE, accepted: 80, stored: 50, waiting: 30 });
-  const { ends, committed } = log.stats();
+  const { ends, committed } = await log.stats();
   assert.deepEqual(
     found.partitions,
     [0, 1].map((log_partition) => ({
@@ -233,8 +233,8 @@ test('rows of a batch whose offset is not committed yet wait, and are not counte
   await log.append([record(), record(), record()]);
   await processAll(log);
   // The log as it was before the commit: the rows are there already.
-  const { ends, ...stats } = log.stats();
-  const behind: Log = { ...log, stats: () => ({ ...stats, ends, committed: [1] }) };
+  const { ends, ...stats } = await log.stats();
+  const behind: Log = { ...log, stats: async () => ({ ...stats, ends, committed: [1] }) };
   const found = await answer(behind);
   assert.equal(found.closed, true);
   assert.deepEqual(counts(found.total), { ...NONE, accepted: 3, stored: 1, waiting: 2 });

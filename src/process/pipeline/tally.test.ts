@@ -31,7 +31,8 @@ const many = (count: number, project: string, timeMs: number): NewRecord[] =>
   Array.from({ length: count }, () => record(project, timeMs));
 
 async function commitAll(log: Log): Promise<void> {
-  for (const [partition, end] of log.stats().ends.entries()) await log.commit(partition, end);
+  for (const [partition, end] of (await log.stats()).ends.entries())
+    await log.commit(partition, end);
 }
 
 /** `project minute accepted done`, the minute as so many before noon's. */

@@ -110,7 +110,7 @@ export function createTally(log: Log, clock: Clock): Tally {
 
   async function count(): Promise<Counted> {
     // Taken at once: what is committed by now is what the store is asked about.
-    const { ends, committed, oldestWaitingMs } = log.stats();
+    const { ends, committed, oldestWaitingMs } = await log.stats();
     const nowMs = clock.now();
     const firstMs = (Math.floor(nowMs / MINUTE_MS) - (SPAN_MINUTES - 1)) * MINUTE_MS;
     // The clock was set back: minutes that were dropped are looked at again.

@@ -33,7 +33,7 @@ export async function openWindow(share: Share, window: Window): Promise<number> 
   const newestMs = await share.records.newestMs();
   window.loadedSince(newestMs);
   const nowMs = share.clock.now();
-  const nextMs = share.log.stats().oldestWaitingMs[share.partition] ?? nowMs;
+  const nextMs = (await share.log.stats()).oldestWaitingMs[share.partition] ?? nowMs;
   return Math.min(newestMs, nextMs, nowMs) - share.window.windowMs;
 }
 
