@@ -59,9 +59,25 @@ export const SETTINGS = {
     default: './data',
     says: 'folder of everything that is kept',
   }),
-  CLICKSTREAM_LOG: text('file:<folder>[?partitions=N]', /^file:/, {
-    default: 'file:log',
-    says: 'the log; a relative folder lies in CLICKSTREAM_DATA',
+  CLICKSTREAM_LOG: text(
+    'file:<folder>[?partitions=N] or kafka://host:port,host:port/topic[?partitions=N…]',
+    /^(file:|kafka:\/\/)/,
+    {
+      default: 'file:log',
+      says: 'the log; a relative folder lies in CLICKSTREAM_DATA',
+    },
+  ),
+  CLICKSTREAM_KAFKA_LOGIN: text('user:password, or empty', /^$|^[^:]+:.+$/, {
+    default: '',
+    says: 'user and password for the brokers (SASL), where the address names none',
+  }),
+  CLICKSTREAM_KAFKA_ACK_MS: integer(1_000, 120_000, {
+    default: '12000',
+    says: 'how long an event waits for the brokers; longer than they take to elect a leader (Kafka: 9 s)',
+  }),
+  CLICKSTREAM_KAFKA_SESSION_MS: integer(1_000, 300_000, {
+    default: '6000',
+    says: 'after so long without a sign of life the partitions of a processor go to others',
   }),
   CLICKSTREAM_STORE: {
     default: 'engine:store',

@@ -12,6 +12,8 @@ import { type Engine, startEngine } from './engine/start.ts';
 import { type EngineUser, readUsers, type Users } from './engine/users.ts';
 import { type Disk, realDisk } from './log/disk.ts';
 import { openFileLog } from './log/file.ts';
+import { readKafkaAddress } from './log/kafka/address.ts';
+import { openKafkaLog } from './log/kafka.ts';
 import type { Log } from './log/log.ts';
 import { type ClickHouseOptions, createClickHouseStore } from './store/clickhouse.ts';
 import type { Store } from './store/store.ts';
@@ -48,9 +50,21 @@ export async function makeFolder(folder: string, setting: keyof Config): Promise
 
 /**
  * @param disk Where faults are tried out, one with faults.
- * @throws AppError `log_locked`, `log_corrupt`, `data_newer`, `bad_setting`.
+ * @throws AppError `log_locked`, `log_corrupt`, `log_unreachable`, `data_newer`, `bad_setting`.
  */
 export async function openLog(config: Config, tools: Tools, disk: Disk = realDisk): Promise<Log> {
+  if (isKafka(config)) {
+    const login = config.CLICKSTREAM_KAFKA_LOGIN;
+    return openKafkaLog({
+      ...tools,
+      address: readKafkaAddress(config.CLICKSTREAM_LOG, 'CLICKSTREAM_LOG', login),
+      isForeign: false,
+      keepMs: config.CLICKSTREAM_LOG_KEEP_HOURS * HOUR_MS,
+      ackMsMax: config.CLICKSTREAM_KAFKA_ACK_MS,
+      sessionMs: config.CLICKSTREAM_KAFKA_SESSION_MS,
+      bytesInFlightMax: 64 * MB,
+    });
+  }
   const { path, parameters } = readAddress(config.CLICKSTREAM_LOG, 'CLICKSTREAM_LOG');
   const folder = resolve(config.CLICKSTREAM_DATA, path);
   await makeFolder(folder, 'CLICKSTREAM_LOG');
@@ -67,8 +81,13 @@ export async function openLog(config: Config, tools: Tools, disk: Disk = realDis
   });
 }
 
+function isKafka(config: Config): boolean {
+  return config.CLICKSTREAM_LOG.startsWith('kafka:');
+}
+
 /** @throws AppError `bad_setting` when there is no log yet, for who must not make one. */
 export function checkLogExists(config: Config): void {
+  if (isKafka(config)) return;
   const { path } = readAddress(config.CLICKSTREAM_LOG, 'CLICKSTREAM_LOG');
   const folder = resolve(config.CLICKSTREAM_DATA, path);
   if (existsSync(join(folder, 'log.json'))) return;

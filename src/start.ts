@@ -112,7 +112,9 @@ async function startParts(
   keys.set(selfKey, SELF_CHECK_PROJECT);
 
   // The log first: its lock is the data folder's, so a second process ends here.
-  const needsLog = roles.includes('collect') || roles.includes('process');
+  // One that others have open as well can be looked at by who only answers questions.
+  const isShared = config.CLICKSTREAM_LOG.startsWith('kafka:');
+  const needsLog = isShared || roles.includes('collect') || roles.includes('process');
   const log = needsLog ? await open.openLog(config, options) : undefined;
   if (log !== undefined) closers.push(() => log.close());
   const isBehind = (await log?.stats())?.oldestWaitingMs.some((ms) => ms !== undefined) ?? false;
@@ -353,7 +355,7 @@ function logGauges(metrics: Metrics, log: Log, clock: Clock): void {
     ['partition'],
   );
   metrics.gauge('clickstream_log_bytes', 'Bytes of the log on disk.', () =>
-    sample(({ bytesOnDisk }) => bytesOnDisk),
+    sample(({ bytesOnDisk }) => bytesOnDisk ?? []),
   );
   metrics.gauge('clickstream_behind_seconds', 'Age of the oldest record that waits.', () =>
     sample(({ oldestWaitingMs }) => {

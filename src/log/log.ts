@@ -53,7 +53,8 @@ export interface LogStats {
   committed: number[];
   /** Time of the first record that is not committed, per partition; undefined when none waits. */
   oldestWaitingMs: (number | undefined)[];
-  bytesOnDisk: number;
+  /** Undefined where the disks are others'. */
+  bytesOnDisk: number | undefined;
   /** No room was found for more: appends are refused, now or when what is reserved is used up. */
   isFull: boolean;
 }

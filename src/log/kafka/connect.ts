@@ -1,0 +1,172 @@
+/**
+ * How the brokers are talked to: options of every client, one error of ours for each of theirs, and
+ * the topic as the brokers describe it, asked again when one of them says that it has changed.
+ */
+import {
+  type Admin,
+  AuthenticationError,
+  type BaseOptions,
+  type ConnectionOptions,
+  ConnectionPool,
+  findErrorBy,
+  GenericError,
+} from '@platformatic/kafka';
+import type { Clock } from '../../base/clock.ts';
+import { AppError } from '../../base/errors.ts';
+import type { KafkaAddress } from './address.ts';
+
+const CLIENT_ID = 'clickstream';
+const CONNECT_MS = 2_000;
+/** Longer than a request may wait at the broker. */
+const REQUEST_MS = 5_000;
+const RETRY_AFTER_S = 1;
+/** How long leaders are trusted; whoever meets another one asks at once. */
+const METADATA_MS = 2_000;
+const RETRY_MS = 100;
+
+export function clientOptions(address: KafkaAddress): BaseOptions & { clientId: string } {
+  return {
+    clientId: CLIENT_ID,
+    bootstrapBrokers: address.brokers,
+    metadataMaxAge: METADATA_MS,
+    timeout: 3_000,
+    // Tried again here, where it is known for how long.
+    retries: 0,
+    retryDelay: RETRY_MS,
+    autocreateTopics: false,
+    ...connectionOptions(address),
+  };
+}
+
+export function createPool(address: KafkaAddress): ConnectionPool {
+  return new ConnectionPool(CLIENT_ID, connectionOptions(address));
+}
+
+function connectionOptions({ tls, sasl }: KafkaAddress): ConnectionOptions {
+  return {
+    connectTimeout: CONNECT_MS,
+    requestTimeout: REQUEST_MS,
+    ...(tls === undefined ? {} : { tls, tlsServerName: true }),
+    ...(sasl === undefined ? {} : { sasl }),
+  };
+}
+
+/** Whether a broker said this, somewhere in the errors of a request. */
+export function saidBy(error: unknown, ...names: string[]): boolean {
+  return error instanceof Error && names.some((name) => findErrorBy(error, 'apiId', name) !== null);
+}
+
+export function unreachable(topic: string, error: unknown): AppError {
+  return new AppError(
+    'log_unreachable',
+    `The brokers of ${topic} do not answer: ${reason(error)}.`,
+    {
+      cause: error,
+      retryAfterS: RETRY_AFTER_S,
+    },
+  );
+}
+
+/** The innermost errors, which say what happened. */
+function reason(error: unknown): string {
+  const found = new Set<string>();
+  const look = (one: unknown): void => {
+    if (one instanceof AggregateError && one.errors.length > 0) one.errors.forEach(look);
+    else if (one instanceof Error && one.cause instanceof Error) look(one.cause);
+    else if (one instanceof Error && 'apiId' in one) found.add(String(one.apiId));
+    else if (one instanceof Error) found.add(one.message.replace(/\.$/, '') || one.name);
+    else found.add(String(one));
+  };
+  look(error);
+  return [...found].slice(0, 3).join('; ');
+}
+
+/** Nothing that a later try could mend: settings, rights, a version. */
+function isHopeless(error: unknown): boolean {
+  if (!(error instanceof Error)) return true;
+  if (findErrorBy(error, 'code', AuthenticationError.code) !== null) return true;
+  return saidBy(
+    error,
+    'TOPIC_AUTHORIZATION_FAILED',
+    'GROUP_AUTHORIZATION_FAILED',
+    'CLUSTER_AUTHORIZATION_FAILED',
+    'UNSUPPORTED_VERSION',
+    'INVALID_REPLICATION_FACTOR',
+    'INVALID_CONFIG',
+    'INVALID_PARTITIONS',
+    'POLICY_VIOLATION',
+    'INVALID_SESSION_TIMEOUT',
+    'OFFSET_METADATA_TOO_LARGE',
+  );
+}
+
+export interface Retries {
+  clock: Clock;
+  topic: string;
+  /** How long it is tried. */
+  msMax: number;
+  signal?: AbortSignal;
+}
+
+/**
+ * Repeats `work` while brokers move, come and go.
+ * @throws AppError `log_unreachable` when the time is over, `bad_setting` when no try can help.
+ */
+export async function untilAnswered<T>(retries: Retries, work: () => Promise<T>): Promise<T> {
+  const { clock, topic, msMax, signal } = retries;
+  const untilMs = clock.elapsed() + msMax;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof AppError) throw error;
+      if (!(error instanceof Error) || !GenericError.isGenericError(error)) throw error;
+      if (isHopeless(error))
+        throw new AppError('bad_setting', `The brokers refuse it: ${reason(error)}.`, {
+          cause: error,
+        });
+      if (signal?.aborted || clock.elapsed() >= untilMs) throw unreachable(topic, error);
+    }
+    await clock.sleep(RETRY_MS, signal);
+  }
+}
+
+interface Broker {
+  host: string;
+  port: number;
+}
+
+/** The topic as it is now. */
+export interface Topic {
+  id: string;
+  partitions: number;
+  brokers: number;
+  leaderOf(partition: number): Broker | undefined;
+}
+
+/** @returns undefined when there is no such topic. */
+export async function describeTopic(admin: Admin, topic: string): Promise<Topic | undefined> {
+  let metadata: Awaited<ReturnType<Admin['metadata']>>;
+  try {
+    metadata = await admin.metadata({
+      topics: [topic],
+      forceUpdate: true,
+      autocreateTopics: false,
+    });
+  } catch (error) {
+    // The client says it in a text of its own.
+    if (error instanceof Error && error.message.startsWith('Unknown topic')) return undefined;
+    throw error;
+  }
+  const found = metadata.topics.get(topic);
+  if (found === undefined) return undefined;
+  return {
+    id: found.id,
+    partitions: found.partitionsCount,
+    brokers: metadata.brokers.size,
+    leaderOf(partition) {
+      const leader = found.partitions[partition]?.leader;
+      return leader === undefined ? undefined : metadata.brokers.get(leader);
+    },
+  };
+}
