@@ -11,6 +11,8 @@ import type { Log } from './log/log.ts';
 import type { Processor } from './process/process.ts';
 import { createRecords } from './process/records.ts';
 import type { AuditReport } from './process/upkeep/audit-report.ts';
+import type { HealParts } from './process/upkeep/heal.ts';
+import { whileHeld } from './process/upkeep/hold.ts';
 import { upkeepRoutes } from './process/upkeep/http.ts';
 import { createUpkeep } from './process/upkeep/upkeep.ts';
 import type { RunningFile } from './running-file.ts';
@@ -42,27 +44,39 @@ export interface Upkeep {
 
 /** Begins what is done in the background. */
 export function startUpkeep(parts: Parts): Upkeep {
-  const { config, clock, store, processor, running, signal } = parts;
+  const { config, clock, log, store, processor, running, signal } = parts;
   const stopped = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () =>
       reject(new AppError('stopping', 'The server is shutting down.')),
     );
   });
   stopped.catch(() => undefined);
+  const records = createRecords(store);
+  const isOthers = (partition: number): boolean => !log.isExclusive && !processor.owns(partition);
+  const own: HealParts['own'] = (partition, work) =>
+    // Before the store has answered for the first time a partition has no owner to wait for.
+    Promise.race([
+      stopped,
+      isOthers(partition)
+        ? records.registerLog(log.id).then((logId) => whileHeld(records, logId, partition, work))
+        : processor.between(partition, ({ owner }, window) =>
+            work({ owner, suspect: window.suspect }),
+          ),
+    ]);
   const upkeep = createUpkeep({
     ...parts,
-    records: createRecords(store),
+    records,
     windowMs: config.CLICKSTREAM_WINDOW_HOURS * HOUR_MS,
     keepMs: config.CLICKSTREAM_KEEP_DAYS * 24 * HOUR_MS,
-    own: (partition, work) =>
-      // Before the store has answered for the first time a partition has no owner to wait for.
-      Promise.race([
-        stopped,
-        processor.between(partition, ({ owner }, window) =>
-          work({ owner, suspect: window.suspect }),
-        ),
-      ]),
-    onErased: () => processor.erasedIds.load(),
+    own,
+    async onErased() {
+      await processor.erasedIds.load();
+      // The owners of the others read what is erased when they take their partitions back.
+      for (let partition = 0; partition < log.partitions; partition++)
+        if (isOthers(partition)) await own(partition, async () => undefined);
+    },
+    // Of several processes one is enough, and there always is one.
+    isDaily: () => !isOthers(0),
   });
   const working = upkeep
     .run(running.auditFromMs, () => running.settle())

@@ -10,13 +10,14 @@ import type { Clock } from './base/clock.ts';
 import { AppError } from './base/errors.ts';
 import { createHttpServer, type Route } from './base/http.ts';
 import type { Logger } from './base/logger.ts';
-import { createMetrics, type Metrics, type Samples } from './base/metrics.ts';
+import { createMetrics, type Metrics } from './base/metrics.ts';
 import { collectRoutes } from './collect/http.ts';
 import { HTTP_LIMITS } from './collect/limits.ts';
 import { type Config, isLoopback } from './config.ts';
 import { demoRoutes } from './demo/routes.ts';
 import { healthRoutes } from './health.ts';
-import type { Log, LogStats } from './log/log.ts';
+import type { Log } from './log/log.ts';
+import { logGauges } from './log-gauges.ts';
 import { makeFolder, openLog, openStore } from './open.ts';
 import { createFreshness } from './process/freshness.ts';
 import { pipelineGauges, pipelineRoute } from './process/pipeline/http.ts';
@@ -328,42 +329,6 @@ function createPing(store: Store, clock: Clock): () => Promise<boolean> {
     });
     return Promise.race([asking, clock.sleep(PING_MS_MAX).then(() => false)]);
   };
-}
-
-function logGauges(metrics: Metrics, log: Log, clock: Clock): void {
-  /** No samples while the log does not answer: old ones would pass for new. */
-  const sample = async (read: (stats: LogStats) => number | Samples): Promise<number | Samples> => {
-    try {
-      return read(await log.stats());
-    } catch (error) {
-      if (error instanceof AppError) return [];
-      throw error;
-    }
-  };
-  const perPartition = (numbers: readonly number[]) =>
-    numbers.map((number, partition) => [{ partition: String(partition) }, number] as const);
-  metrics.gauge(
-    'clickstream_log_end',
-    'Records ever appended, by partition.',
-    () => sample(({ ends }) => perPartition(ends)),
-    ['partition'],
-  );
-  metrics.gauge(
-    'clickstream_log_committed',
-    'Records processed, by partition.',
-    () => sample(({ committed }) => perPartition(committed)),
-    ['partition'],
-  );
-  metrics.gauge('clickstream_log_bytes', 'Bytes of the log on disk.', () =>
-    sample(({ bytesOnDisk }) => bytesOnDisk ?? []),
-  );
-  metrics.gauge('clickstream_behind_seconds', 'Age of the oldest record that waits.', () =>
-    sample(({ oldestWaitingMs }) => {
-      const nowMs = clock.now();
-      const waiting = oldestWaitingMs.filter((ms) => ms !== undefined);
-      return Math.max(0, nowMs - Math.min(nowMs, ...waiting)) / 1000;
-    }),
-  );
 }
 
 async function listen(server: Server, config: Config): Promise<number> {

@@ -109,6 +109,7 @@ export async function openStages(): Promise<Stages> {
         return doing({ owner, suspect: () => undefined });
       },
       onErased: async () => processor?.erasedIds.load(),
+      isDaily: () => true,
     });
   }
 

@@ -11,6 +11,7 @@ import type { Config } from '../config.ts';
 import type { Log } from '../log/log.ts';
 import { checkLogExists, openLog, openStore } from '../open.ts';
 import { createRecords } from '../process/records.ts';
+import { whileHeld } from '../process/upkeep/hold.ts';
 import { TOKEN_HEADER } from '../process/upkeep/http.ts';
 import { createUpkeep, type Upkeep } from '../process/upkeep/upkeep.ts';
 import { readToken } from '../running-file.ts';
@@ -41,7 +42,7 @@ export async function doWork<T>(
   }
 }
 
-/** Undefined when another process has the log open. */
+/** Undefined when another process has the log, or the store's folder, open for itself. */
 async function doAlone<T>(config: Config, clock: Clock, work: Work<T>): Promise<T | undefined> {
   const tools = {
     clock,
@@ -59,7 +60,14 @@ async function doAlone<T>(config: Config, clock: Clock, work: Work<T>): Promise<
   }
   try {
     // Nobody else needs to find it, and its usual port may be another one's.
-    const { store, engine } = await openStore({ ...config, CLICKSTREAM_ENGINE_PORT: 0 }, tools);
+    const opened = await openStore({ ...config, CLICKSTREAM_ENGINE_PORT: 0 }, tools).catch(
+      (error: unknown) => {
+        if (error instanceof AppError && error.code === 'data_in_use') return undefined;
+        throw error;
+      },
+    );
+    if (opened === undefined) return undefined;
+    const { store, engine } = opened;
     try {
       const records = createRecords(store);
       const partitions = Array.from({ length: log.partitions }, (_, partition) => partition);
@@ -73,11 +81,20 @@ async function doAlone<T>(config: Config, clock: Clock, work: Work<T>): Promise<
         windowMs: config.CLICKSTREAM_WINDOW_HOURS * HOUR_MS,
         keepMs: 0,
         signal: new AbortController().signal,
-        async own(_, work) {
+        async own(partition, work) {
+          // Processors may be at work on a log that others have open as well.
+          if (!log.isExclusive)
+            return whileHeld(records, await records.registerLog(log.id), partition, work);
           owner ??= takeOver();
           return work({ owner: await owner, suspect: () => undefined });
         },
-        onErased: async () => undefined,
+        async onErased() {
+          if (log.isExclusive) return;
+          const logId = await records.registerLog(log.id);
+          for (const partition of partitions)
+            await whileHeld(records, logId, partition, async () => undefined);
+        },
+        isDaily: () => true,
       });
       return await work.alone(upkeep);
     } finally {

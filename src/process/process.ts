@@ -47,8 +47,10 @@ const RETRY_MS = 50;
 const RETRY_MS_MAX = 2_000;
 /** How long a read waits for a first record: only the reaction to `signal` depends on it. */
 const READ_WAIT_MS = 1_000;
-/** How long a partition is left to whoever took it in the store, while the log says it is ours. */
-const TAKEN_OVER_MS = 1_000;
+/** How long a partition is left to whoever took it in the store, while the log says it is ours … */
+const TAKEN_OVER_MS = 250;
+/** … and to whoever holds it: nothing that is done to stored rows takes longer, or it is dead. */
+const HELD_MS_MAX = 90_000;
 
 export function createProcessor(options: ProcessorOptions): Processor {
   const { log, clock } = options;
@@ -92,8 +94,20 @@ export function createProcessor(options: ProcessorOptions): Processor {
 
       async function takeOver(partitions: readonly number[]): Promise<Place> {
         const logId = await options.records.registerLog(log.id);
+        const place = { logId, owner: await options.records.takeOver(logId, partitions) };
+        // After it: whoever erases makes sure that the owners of before are none any more.
         await erasedIds.load();
-        return { logId, owner: await options.records.takeOver(logId, partitions) };
+        return place;
+      }
+
+      async function takeOverShared(partition: number, mine: AbortSignal): Promise<Place> {
+        const logId = await options.records.registerLog(log.id);
+        const untilMs = clock.elapsed() + HELD_MS_MAX;
+        while (await options.records.isHeld({ logId, partition })) {
+          if (mine.aborted || clock.elapsed() > untilMs) break;
+          await clock.sleep(TAKEN_OVER_MS, mine);
+        }
+        return takeOver([partition]);
       }
 
       // Of a log that is whole ours all at once, and before anything else.
@@ -109,7 +123,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
         owned.add(partition);
         try {
           const unplaced = { ...shared, partition, turn, signal: mine };
-          await runPartition(unplaced, async () => whole ?? takeOver([partition]));
+          await runPartition(unplaced, async () => whole ?? takeOverShared(partition, mine));
         } finally {
           owned.delete(partition);
           turn.opened.reject(takenOver(partition));

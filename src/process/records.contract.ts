@@ -145,6 +145,20 @@ export function recordsContract(name: string, open: () => Promise<RecordsUnderTe
     }
   });
 
+  test(`${name}: while a partition is held its owner is refused, and may see why`, async () => {
+    const place = await newPlace();
+    assert.equal(await records.isHeld(at(place)), false);
+    const holder = { ...place, owner: await records.hold(at(place)) };
+    assert.equal(await records.isHeld(at(place)), true);
+    await assert.rejects(records.insert([stored(place, 0)]), isCode('taken_over'));
+    await records.insert([stored(holder, 1)]);
+    await records.release(at(place));
+    assert.equal(await records.isHeld(at(place)), false);
+    for (const gone of [place, holder])
+      await assert.rejects(records.insert([stored(gone, 2)]), isCode('taken_over'));
+    assert.deepEqual(await held(place), ['1 stored']);
+  });
+
   test(`${name}: once it is settled, an insert that was not awaited is there or never will be`, async () => {
     const place = await newPlace();
     const rows = Array.from({ length: 50 }, (_, offset) => stored(place, offset));

@@ -43,6 +43,13 @@ export interface Records {
    */
   takeOver(logId: number, partitions: readonly number[]): Promise<number>;
 
+  /** Takes a partition over for work on what is stored; its owner waits for `release`, but not for ever. */
+  hold(at: LogPartition): Promise<number>;
+
+  release(at: LogPartition): Promise<void>;
+
+  isHeld(at: LogPartition): Promise<boolean>;
+
   /**
    * Inserts rows in the order of `COLUMNS`, each as JSON text, as one part: all appear, or none.
    * @throws AppError `store_…` as Store.insert, or `taken_over`.
@@ -77,11 +84,29 @@ export interface Records {
   erasedIds(afterMs: number): Promise<{ id_hash: string; received_ms: number }[]>;
 }
 
-/** Owners are told apart, not ordered: 2^48 of them are enough never to meet. */
-const OWNER_MAX = 2 ** 48 - 1;
+/**
+ * Owners are told apart, not ordered: 2^47 of them are enough never to meet. As many are left for
+ * those who hold a partition, and 0 for nobody.
+ */
+const HOLDER_MIN = 2 ** 47;
+const HOLDER_MAX = 2 ** 48 - 1;
+const NOBODY = 0;
 const PARTITIONS_MAX = 65_536;
 
 export function createRecords(store: Store): Records {
+  async function takeOver(
+    logId: number,
+    partitions: readonly number[],
+    owner: number,
+  ): Promise<number> {
+    // A try of before must not come after this one.
+    await store.settle();
+    const rows = partitions.map((partition) => [logId * PARTITIONS_MAX + partition, owner]);
+    await store.insert('owners', ['log_key', 'owner'], rows);
+    await store.settle();
+    return owner;
+  }
+
   return {
     async registerLog(log) {
       // The oldest row of a number has it. Who finds that another was faster takes the next one.
@@ -98,14 +123,20 @@ export function createRecords(store: Store): Records {
       }
     },
 
-    async takeOver(logId, partitions) {
-      const owner = randomInt(1, OWNER_MAX);
-      // A try of before must not come after this one.
-      await store.settle();
-      const rows = partitions.map((partition) => [logId * PARTITIONS_MAX + partition, owner]);
-      await store.insert('owners', ['log_key', 'owner'], rows);
-      await store.settle();
-      return owner;
+    takeOver: (logId, partitions) => takeOver(logId, partitions, randomInt(1, HOLDER_MIN)),
+
+    hold: ({ logId, partition }) => takeOver(logId, [partition], randomInt(HOLDER_MIN, HOLDER_MAX)),
+
+    async release({ logId, partition }) {
+      await takeOver(logId, [partition], NOBODY);
+    },
+
+    async isHeld({ logId, partition }) {
+      const [row] = await store.select<{ owner: number }>(
+        'SELECT owner FROM owners WHERE log_key = {key:UInt64}',
+        { key: logId * PARTITIONS_MAX + partition },
+      );
+      return (row?.owner ?? NOBODY) >= HOLDER_MIN;
     },
 
     insert: (rows) => store.insert('records', COLUMNS, rows),

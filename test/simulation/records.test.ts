@@ -34,6 +34,9 @@ recordsContract('simulation', async () => {
     records: {
       registerLog: (log) => finish(records.registerLog(log)),
       takeOver: (logId, partitions) => finish(records.takeOver(logId, partitions)),
+      hold: (at) => finish(records.hold(at)),
+      release: (at) => finish(records.release(at)),
+      isHeld: (at) => finish(records.isHeld(at)),
       insert: (rows) => finish(records.insert(rows)),
       settle: () => finish(records.settle()),
       held: (at, from, to) => finish(records.held(at, from, to)),

@@ -182,6 +182,19 @@ export function createStore(
         await promise;
       }
     };
+    const takeOver = async (
+      logId: number,
+      partitions: readonly number[],
+      owner: number,
+    ): Promise<number> => {
+      await settle();
+      await write(actor, `owner ${owner}`, () => {
+        for (const partition of partitions) owners.set(`${logId}/${partition}`, owner);
+        store.onOwner(actor, 'known');
+      });
+      await settle();
+      return owner;
+    };
     return {
       async registerLog(log) {
         const known = await ask(actor, 'number of the log', () => numbers.get(log));
@@ -192,16 +205,13 @@ export function createStore(
         return ask(actor, 'number of the log', () => numbers.get(log) ?? 0);
       },
 
-      async takeOver(logId, partitions) {
-        const owner = nextOwner++;
-        await settle();
-        await write(actor, `owner ${owner}`, () => {
-          for (const partition of partitions) owners.set(`${logId}/${partition}`, owner);
-          store.onOwner(actor, 'known');
-        });
-        await settle();
-        return owner;
+      takeOver: (logId, partitions) => takeOver(logId, partitions, nextOwner++),
+      hold: ({ logId, partition }) => takeOver(logId, [partition], -nextOwner++),
+      async release({ logId, partition }) {
+        await takeOver(logId, [partition], 0);
       },
+      isHeld: ({ logId, partition }) =>
+        ask(actor, `is ${partition} held`, () => (owners.get(`${logId}/${partition}`) ?? 0) < 0),
 
       insert(lines, token) {
         const values = lines.map((line) => JSON.parse(line) as Value[]);

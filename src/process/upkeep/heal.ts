@@ -20,7 +20,7 @@ import { deleteRows } from './delete-rows.ts';
 import { readRange } from './read-range.ts';
 
 /** What the owner of a partition may do: write with its number, and make its window ask. */
-interface Owned {
+export interface Owned {
   owner: number;
   suspect: Window['suspect'];
 }

@@ -32,6 +32,8 @@ export interface UpkeepOptions {
   /** Ends what runs. What was begun is carried on by the next start. */
   signal: AbortSignal;
   own: HealParts['own'];
+  /** Whether what is due once a day is this process's to do. */
+  isDaily(): boolean;
   /** Something was erased: copies of it are still to be recognised. */
   onErased(): Promise<void>;
 }
@@ -52,6 +54,7 @@ export interface Upkeep {
 
 const WAITING_MAX = 4;
 const RETRY_AFTER_S = 10;
+const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 /** First wait after the store failed, and the longest. */
 const RETRY_MS = 1_000;
@@ -167,10 +170,15 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
           await onAudited();
         });
       }
+      let dueMs = Number.NEGATIVE_INFINITY;
       while (!signal.aborted) {
-        if (options.keepMs > 0) await insist(keepLimit);
-        await clock.sleep(DAY_MS, signal);
-        await insist(finishRemovals);
+        if (options.isDaily() && clock.elapsed() >= dueMs) {
+          dueMs = clock.elapsed() + DAY_MS;
+          if (options.keepMs > 0) await insist(keepLimit);
+        }
+        // Whose it is to do may change within the day.
+        await clock.sleep(log.isExclusive ? DAY_MS : HOUR_MS, signal);
+        if (options.isDaily()) await insist(finishRemovals);
       }
     },
   };
