@@ -12,7 +12,7 @@ import { AppError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { KafkaAddress } from './kafka/address.ts';
 import { type Appender, createAppender, sizeOf } from './kafka/appender.ts';
-import { createPool, untilAnswered } from './kafka/connect.ts';
+import { closeInTime, createPool, untilAnswered } from './kafka/connect.ts';
 import { createGroup, type Group } from './kafka/group.ts';
 import { createReader, type Reader } from './kafka/reader.ts';
 import { deleteBefore } from './kafka/retention.ts';
@@ -198,7 +198,14 @@ class KafkaLog implements Log {
   async committed(partition: number): Promise<Committed> {
     this.#refuseUnlessOpen();
     const found = (await this.#group.committed())[partition];
-    if (found !== undefined) return found;
+    if (found !== undefined) {
+      const end = await this.#offsetAt(partition, LATEST);
+      if (found.offset <= end) return found;
+      throw new AppError(
+        'log_corrupt',
+        `Partition ${partition} of ${this.#options.address.topic} ends at ${end}, and was processed up to ${found.offset}: the brokers have lost records that they had acknowledged. What is stored is safe; name another topic to go on.`,
+      );
+    }
     return { offset: await this.offsetSince(partition, Number.NEGATIVE_INFINITY), note: '' };
   }
 
@@ -280,8 +287,8 @@ class KafkaLog implements Log {
     await Promise.all(this.#appenders.map((appender) => appender.close()));
     this.#closing.abort();
     await Promise.all(this.#readers.map((reader) => reader.close()));
-    await this.#pool.close();
-    await this.#topic.admin.close();
+    const { clock } = this.#options;
+    await Promise.all([closeInTime(this.#pool, clock), closeInTime(this.#topic.admin, clock)]);
   }
 
   #refuseUnlessOpen(): void {

@@ -8,7 +8,7 @@ import type { Clock } from '../../base/clock.ts';
 import { AppError } from '../../base/errors.ts';
 import type { NewRecord } from '../log.ts';
 import type { KafkaAddress } from './address.ts';
-import { clientOptions, unreachable } from './connect.ts';
+import { clientOptions, closeInTime, unreachable } from './connect.ts';
 import { BATCH_BYTES_MAX } from './topic.ts';
 
 /** Of one request: what more waits goes with the next. */
@@ -97,7 +97,7 @@ export function createAppender(options: AppenderOptions): Appender {
       const failed = producer;
       producer = undefined;
       // What it has under way has an unknown end in any case.
-      failed.close().catch(() => undefined);
+      closeInTime(failed, clock).catch(() => undefined);
       throw error instanceof AppError ? error : unreachable(topic, error);
     } finally {
       answered.abort();
@@ -134,7 +134,7 @@ export function createAppender(options: AppenderOptions): Appender {
     },
     async close() {
       await running;
-      await producer?.close();
+      if (producer !== undefined) await closeInTime(producer, clock);
     },
   };
 }

@@ -24,6 +24,19 @@ const RETRY_AFTER_S = 1;
 const METADATA_MS = 2_000;
 const RETRY_MS = 100;
 
+/** A client may wait for ever for a broker that died: what it has under way has ended before. */
+const CLOSE_MS_MAX = 500;
+
+/** Closes a client; one that does not end in time is left to the end of the process. */
+export async function closeInTime(client: { close(): Promise<void> }, clock: Clock): Promise<void> {
+  const closed = new AbortController();
+  const closing = client.close().catch((error: unknown) => {
+    if (!(error instanceof Error) || !GenericError.isGenericError(error)) throw error;
+  });
+  await Promise.race([closing, clock.sleep(CLOSE_MS_MAX, closed.signal)]);
+  closed.abort();
+}
+
 export function clientOptions(address: KafkaAddress): BaseOptions & { clientId: string } {
   return {
     clientId: CLIENT_ID,

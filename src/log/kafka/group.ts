@@ -18,7 +18,7 @@ import type { Logger } from '../../base/logger.ts';
 import type { Committed } from '../log.ts';
 import type { KafkaAddress } from './address.ts';
 import { assign, claimOf } from './assign.ts';
-import { clientOptions, saidBy, unreachable, untilAnswered } from './connect.ts';
+import { clientOptions, closeInTime, saidBy, unreachable, untilAnswered } from './connect.ts';
 import type { WatchedTopic } from './topic.ts';
 
 const COMMIT_MS_MAX = 15_000;
@@ -236,10 +236,9 @@ export function createGroup(options: GroupOptions): Group {
       membership = undefined;
       isMember = false;
       // Others get the partitions at once; if it cannot be said, after the session's time.
-      await Promise.race([consumer.close(true), clock.sleep(JOIN_AGAIN_MS)]).catch(
-        (error: unknown) =>
-          logger.warn({ group: groupId, err: error }, 'it could not leave the group'),
-      );
+      // By itself first: a client that is closed while it is a member may go on with its heartbeats.
+      await closeInTime({ close: () => consumer.leaveGroup(true) }, clock);
+      await closeInTime({ close: () => consumer.close(true) }, clock);
     }
   }
 

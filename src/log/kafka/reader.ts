@@ -8,7 +8,7 @@ import type { Clock } from '../../base/clock.ts';
 import { AppError } from '../../base/errors.ts';
 import type { LogRecord, ReadLimits } from '../log.ts';
 import type { KafkaAddress } from './address.ts';
-import { createPool, saidBy, untilAnswered } from './connect.ts';
+import { closeInTime, createPool, saidBy, untilAnswered } from './connect.ts';
 import type { WatchedTopic } from './topic.ts';
 
 /** How long a broker holds a request back until there is a record. */
@@ -16,6 +16,8 @@ const HELD_MS_MAX = 1_000;
 /** Of one request; a batch that is larger comes whole. */
 const REQUEST_BYTES_MAX = 4 * 1024 * 1024;
 const TRY_MS_MAX = 15_000;
+/** How long it waits to look again where nothing is yet. */
+const AHEAD_MS = 20;
 const IS_TRANSACTIONAL = 0b010000;
 const IS_CONTROL = 0b100000;
 const READ_COMMITTED = 1;
@@ -96,26 +98,25 @@ export function createReader(options: ReaderOptions): Reader {
       const [found] = answer.responses[0]?.partitions ?? [];
       return found === undefined ? { records: [], next: from, end: from } : pieceOf(found, from);
     } catch (error) {
-      if (saidBy(error, 'OFFSET_OUT_OF_RANGE')) throw await outOfRange(from);
+      if (saidBy(error, 'OFFSET_OUT_OF_RANGE')) return outOfRange(from, waitMs);
       await topic.refresh();
       throw error;
     }
   }
 
-  async function outOfRange(from: number): Promise<AppError> {
+  /** What lies ahead comes later; what lies behind, or was there, never does. */
+  async function outOfRange(from: number, waitMs: number): Promise<Piece> {
     const partitions = [{ partitionIndex: partition, timestamp: EARLIEST }];
     const topics = [{ name: address.topic, partitions }];
     const [listed] = await topic.admin.listOffsets({ topics });
     const begin = Number(listed?.partitions[0]?.offset ?? 0);
-    return from < begin
-      ? new AppError(
-          'log_gone',
-          `Partition ${partition} of ${address.topic} begins at ${begin}; ${from} was deleted.`,
-        )
-      : new AppError(
-          'log_corrupt',
-          `Partition ${partition} of ${address.topic} ends before ${from}, which was there: the brokers have lost records that they had acknowledged.`,
-        );
+    const where = `Partition ${partition} of ${address.topic}`;
+    if (from < begin)
+      throw new AppError('log_gone', `${where} begins at ${begin}; ${from} was deleted.`);
+    if (from <= seen)
+      throw new AppError('log_corrupt', `${where} ends before ${from}, which was there already.`);
+    await clock.sleep(Math.min(waitMs, AHEAD_MS));
+    return { records: [], next: from, end: from };
   }
 
   /** One request, or what is left of the last one. */
@@ -169,7 +170,7 @@ export function createReader(options: ReaderOptions): Reader {
     },
     timeOf: (offset) => firsts.get(offset),
     seen: () => seen,
-    close: () => waitingPool.close(),
+    close: () => closeInTime(waitingPool, clock),
   };
 }
 

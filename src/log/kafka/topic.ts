@@ -7,7 +7,14 @@ import type { Clock } from '../../base/clock.ts';
 import { AppError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { KafkaAddress } from './address.ts';
-import { clientOptions, describeTopic, saidBy, type Topic, untilAnswered } from './connect.ts';
+import {
+  clientOptions,
+  closeInTime,
+  describeTopic,
+  saidBy,
+  type Topic,
+  untilAnswered,
+} from './connect.ts';
 
 const PARTITIONS = 4;
 const REPLICAS = 2;
@@ -55,7 +62,7 @@ export async function openTopic(
     if (makes) await untilAnswered(retries, () => checkSettings(admin, address, logger));
     return watch(admin, address, topic);
   } catch (error) {
-    await admin.close();
+    await closeInTime(admin, clock);
     throw error;
   }
 }
