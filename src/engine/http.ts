@@ -206,6 +206,7 @@ async function run(
   if (who === 'reader') kind = settings.length > 0 ? 'reader with settings' : 'reader';
   return front.sessions.use(kind, async (session) => {
     stopIfGone(response);
+    stopIfKilled(front, queryId(query));
     const answer = ask(front, who, session, { statement, query, settings, format });
     return who === 'reader' ? endsWithin(front, readMsMax(front.limits), answer) : answer;
   });
@@ -272,6 +273,11 @@ function stopIfGone(response: ServerResponse): void {
   if (response.destroyed) throw new EngineError(394, 'Query was cancelled. (QUERY_WAS_CANCELLED)');
 }
 
+function stopIfKilled({ killed }: Front, id: string): void {
+  if (killed.has(id))
+    throw new EngineError(394, `Query ${id} was cancelled. (QUERY_WAS_CANCELLED)`);
+}
+
 /** chDB ends what runs; what has not begun is refused by its id. */
 function rememberKilled(killed: Set<string>, sql: string): void {
   for (const [, id = ''] of sql.matchAll(/'([\w.:-]+)'/g)) killed.add(id);
@@ -296,8 +302,7 @@ async function insert(
   const { table, columns, settings } = head;
   return front.sessions.use('writer', async (session) => {
     stopIfGone(response);
-    if (front.killed.has(id))
-      throw new EngineError(394, `Query ${id} was cancelled. (QUERY_WAS_CANCELLED)`);
+    stopIfKilled(front, id);
     const rows = columns.length > 0 ? { columns } : {};
     const inserted = session.insert({ table, format, values: data, settings, ...rows });
     const summary = await endsWithin(front, INSERT_MS_MAX, inserted);

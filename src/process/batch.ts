@@ -53,7 +53,7 @@ export async function finishBatch(
 
 /** What the store holds of the range, after every earlier insert is known to be over. */
 async function lookFor(p: Partition, { from, to, batch_id }: Batch): Promise<Outcomes> {
-  await p.records.settle();
+  await p.records.settle(p);
   const held = await p.records.held(p, from, to);
   const outcomes = new Map(held.map((row) => [row.log_offset, row.outcome]));
   p.logger.info(
@@ -152,7 +152,10 @@ async function insertRows(
   async function insertPart(rows: readonly PlacedRow[]): Promise<'all are in' | 'decide again'> {
     try {
       const startedMs = clock.elapsed();
-      await p.records.insert(rows.map((row) => row.text));
+      await p.records.insert(
+        p,
+        rows.map((row) => row.text),
+      );
       p.insertSeconds((clock.elapsed() - startedMs) / 1000);
       return 'all are in';
     } catch (error) {
@@ -169,7 +172,7 @@ async function insertRows(
       const { offset, timeMs, bytes } = record;
       const place = { log_id, log_partition, log_offset: offset, batch_id: batchId, owner };
       const kept = rejectedRow(unprocessable(bytes, timeMs), place);
-      await p.records.insert([JSON.stringify(kept)]);
+      await p.records.insert(p, [JSON.stringify(kept)]);
       forgetRefused(window, decoded);
       p.logger.warn({ ...place, err: error }, 'the store refused a record; kept as unprocessable');
       const isCopied =

@@ -285,10 +285,10 @@ test('a batch that is tried again is decided as the first time, with copies furt
   let tries = 0;
   const cut: Records = {
     ...records,
-    async insert(rows) {
+    async insert(at, rows) {
       tries += 1;
       if (tries < 3) throw new AppError('store_ambiguous', 'made for a test');
-      await records.insert(rows);
+      await records.insert(at, rows);
     },
   };
   await processAll(log, { records: cut, batchRowsMax: 5 });
@@ -417,8 +417,8 @@ test('a repeated event that the store does not take is kept, and its first copy 
     batchRowsMax: 1,
     records: {
       ...records,
-      async insert(rows) {
-        if (isRefused || !rows[0]?.startsWith('["duplicate"')) return records.insert(rows);
+      async insert(at, rows) {
+        if (isRefused || !rows[0]?.startsWith('["duplicate"')) return records.insert(at, rows);
         isRefused = true;
         throw new AppError('store_refused', 'Not now.');
       },
@@ -461,10 +461,10 @@ test('a processor whose log is taken over by another ends, and adds nothing', as
   // It has taken the log, and another one comes before its first insert.
   const takenOver: Records = {
     ...records,
-    async insert(rows) {
+    async insert(at, rows) {
       slow.resolve();
       await records.takeOver(await records.registerLog(log.id), [0]);
-      await records.insert(rows);
+      await records.insert(at, rows);
     },
   };
   const working = processAll(log, { records: takenOver });

@@ -79,14 +79,14 @@ export function recordsContract(name: string, open: () => Promise<RecordsUnderTe
     const place = await newPlace();
     const other = await newPlace();
     const e = event();
-    await records.insert([
+    await records.insert(at(place), [
       stored(place, 3),
       JSON.stringify(duplicateRow(e, { ...place, log_offset: 4 })),
       JSON.stringify(
         rejectedRow(unprocessable(Buffer.from('?'), NOW_MS), { ...place, log_offset: 5 }),
       ),
     ]);
-    await records.insert([stored(other, 4)]);
+    await records.insert(at(other), [stored(other, 4)]);
     assert.deepEqual(await held(place), ['3 stored', '4 duplicate', '5 rejected']);
     assert.deepEqual(
       (await records.held(at(place), 4, 5)).map((row) => row.log_offset),
@@ -100,8 +100,8 @@ export function recordsContract(name: string, open: () => Promise<RecordsUnderTe
   test(`${name}: the same rows are inserted as often as they come`, async () => {
     const place = await newPlace();
     const rows = [stored(place, 0), stored(place, 1)];
-    await records.insert(rows);
-    await records.insert(rows);
+    await records.insert(at(place), rows);
+    await records.insert(at(place), rows);
     assert.deepEqual(await held(place), ['0 stored', '0 stored', '1 stored', '1 stored']);
   });
 
@@ -109,13 +109,16 @@ export function recordsContract(name: string, open: () => Promise<RecordsUnderTe
     const place = await newPlace();
     const poison = stored(place, 1, { item_price: 'not a number' });
     await assert.rejects(
-      records.insert([stored(place, 0), poison, stored(place, 2)]),
+      records.insert(at(place), [stored(place, 0), poison, stored(place, 2)]),
       isCode('store_refused'),
     );
     const nextMonth = stored(place, 1, { received_at: Date.UTC(2026, 11, 1) });
-    await assert.rejects(records.insert([stored(place, 0), nextMonth]), isCode('store_refused'));
+    await assert.rejects(
+      records.insert(at(place), [stored(place, 0), nextMonth]),
+      isCode('store_refused'),
+    );
     assert.deepEqual(await held(place), []);
-    await records.insert([stored(place, 0, { item_price: '-1.5' })]);
+    await records.insert(at(place), [stored(place, 0, { item_price: '-1.5' })]);
     assert.deepEqual(await held(place), ['0 stored']);
   });
 
@@ -124,14 +127,20 @@ export function recordsContract(name: string, open: () => Promise<RecordsUnderTe
     const { log_id } = place;
     const next = { ...place, owner: await records.takeOver(log_id, [0]) };
     assert.notEqual(next.owner, place.owner);
-    await assert.rejects(records.insert([stored(place, 0)]), isCode('taken_over'));
-    await assert.rejects(records.insert([stored(next, 0), stored(place, 1)]), isCode('taken_over'));
+    await assert.rejects(records.insert(at(place), [stored(place, 0)]), isCode('taken_over'));
+    await assert.rejects(
+      records.insert(at(next), [stored(next, 0), stored(place, 1)]),
+      isCode('taken_over'),
+    );
     assert.deepEqual(await held(place), []);
-    await records.insert([stored(next, 0)]);
+    await records.insert(at(next), [stored(next, 0)]);
     // Nobody has ever taken this one over.
     const free = { ...place, log_partition: 1, owner: 0 };
-    await records.insert([stored(free, 0)]);
-    await assert.rejects(records.insert([stored({ ...free, owner: 5 }, 1)]), isCode('taken_over'));
+    await records.insert(at(free), [stored(free, 0)]);
+    await assert.rejects(
+      records.insert(at(free), [stored({ ...free, owner: 5 }, 1)]),
+      isCode('taken_over'),
+    );
     assert.deepEqual(await held(free), ['0 stored']);
   });
 
@@ -140,7 +149,7 @@ export function recordsContract(name: string, open: () => Promise<RecordsUnderTe
     const owner = await records.takeOver(place.log_id, [0, 1]);
     for (const log_partition of [0, 1]) {
       const next = { ...place, log_partition, owner };
-      await records.insert([stored(next, 0)]);
+      await records.insert(at(next), [stored(next, 0)]);
       assert.deepEqual(await held(next), ['0 stored']);
     }
   });
@@ -150,20 +159,20 @@ export function recordsContract(name: string, open: () => Promise<RecordsUnderTe
     assert.equal(await records.isHeld(at(place)), false);
     const holder = { ...place, owner: await records.hold(at(place)) };
     assert.equal(await records.isHeld(at(place)), true);
-    await assert.rejects(records.insert([stored(place, 0)]), isCode('taken_over'));
-    await records.insert([stored(holder, 1)]);
+    await assert.rejects(records.insert(at(place), [stored(place, 0)]), isCode('taken_over'));
+    await records.insert(at(holder), [stored(holder, 1)]);
     await records.release(at(place));
     assert.equal(await records.isHeld(at(place)), false);
     for (const gone of [place, holder])
-      await assert.rejects(records.insert([stored(gone, 2)]), isCode('taken_over'));
+      await assert.rejects(records.insert(at(gone), [stored(gone, 2)]), isCode('taken_over'));
     assert.deepEqual(await held(place), ['1 stored']);
   });
 
   test(`${name}: once it is settled, an insert that was not awaited is there or never will be`, async () => {
     const place = await newPlace();
     const rows = Array.from({ length: 50 }, (_, offset) => stored(place, offset));
-    const inserting = records.insert(rows).catch(() => undefined);
-    await records.settle();
+    const inserting = records.insert(at(place), rows).catch(() => undefined);
+    await records.settle(at(place));
     const settled = await held(place);
     assert.ok(settled.length === 0 || settled.length === rows.length, `${settled.length} rows`);
     await inserting;
@@ -173,7 +182,7 @@ export function recordsContract(name: string, open: () => Promise<RecordsUnderTe
   test(`${name}: the newest time is one of any row`, async () => {
     const place = await newPlace();
     const received_at = NOW_MS + 2 * HOUR_MS + 7;
-    await records.insert([JSON.stringify(duplicateRow(event({ received_at }), place))]);
+    await records.insert(at(place), [JSON.stringify(duplicateRow(event({ received_at }), place))]);
     assert.equal(await records.newestMs(), received_at);
   });
 
@@ -182,7 +191,7 @@ export function recordsContract(name: string, open: () => Promise<RecordsUnderTe
     const times = [0, 999, 1_000, 5_000].map((ms) => NOW_MS - 100 * HOUR_MS + ms);
     const rows = times.map((received_at, offset) => stored(place, offset, { received_at }));
     const late = event({ received_at: times[2] ?? 0 });
-    await records.insert([
+    await records.insert(at(place), [
       ...rows,
       JSON.stringify(duplicateRow(late, { ...place, log_offset: 9 })),
     ]);
@@ -208,7 +217,7 @@ export function recordsContract(name: string, open: () => Promise<RecordsUnderTe
       JSON.stringify(storedRow(e, { ...place, log_offset })),
     );
     const late = event({ received_at: fromMs, project_id: 'ids' });
-    await records.insert([
+    await records.insert(at(place), [
       ...lines,
       JSON.stringify(duplicateRow(late, { ...place, log_offset: 99 })),
     ]);
@@ -233,8 +242,8 @@ export function recordsContract(name: string, open: () => Promise<RecordsUnderTe
     const [a, b] = ['ä\'\\"\n,', 'b'];
     const row = (place: Place, offset: number, event_id: string, ms: number, project = 'copies') =>
       stored(place, offset, { event_id, project_id: project, received_at: NOW_MS + ms });
-    await records.insert([row(two, 0, a, 5), row(two, 1, b, 2)]);
-    await records.insert([
+    await records.insert(at(two), [row(two, 0, a, 5), row(two, 1, b, 2)]);
+    await records.insert(at(one), [
       row(one, 2, a, 5),
       row(one, 1, a, 5),
       row(one, 3, a, 0),

@@ -8,7 +8,7 @@ import type { Store } from '../store/store.ts';
 import { COLUMNS } from './row.ts';
 
 /** Partitions of a log, by the small number that the store has given to the log. */
-interface LogPartition {
+export interface LogPartition {
   logId: number;
   partition: number;
 }
@@ -51,13 +51,17 @@ export interface Records {
   isHeld(at: LogPartition): Promise<boolean>;
 
   /**
-   * Inserts rows in the order of `COLUMNS`, each as JSON text, as one part: all appear, or none.
+   * Inserts rows of one partition in the order of `COLUMNS`, each as JSON text, as one part: all
+   * appear, or none.
    * @throws AppError `store_…` as Store.insert, or `taken_over`.
    */
-  insert(rows: readonly string[]): Promise<void>;
+  insert(at: LogPartition, rows: readonly string[]): Promise<void>;
 
-  /** Resolves when no earlier `insert` can still be running. */
-  settle(): Promise<void>;
+  /**
+   * Resolves when no earlier `insert` of this partition can still be running, whoever has sent it.
+   * @throws AppError `store_…` when it is not known.
+   */
+  settle(at: LogPartition): Promise<void>;
 
   /** The rows of the offsets from `from` to before `to`. */
   held(at: LogPartition, from: number, to: number): Promise<Held[]>;
@@ -93,17 +97,23 @@ const HOLDER_MAX = 2 ** 48 - 1;
 const NOBODY = 0;
 const PARTITIONS_MAX = 65_536;
 
+/** Inserts of one partition, which its next owner has to end: part of their query ids. */
+export const insertsOf = ({ logId, partition }: LogPartition): string =>
+  `records-${logId}-${partition}`;
+
 export function createRecords(store: Store): Records {
   async function takeOver(
     logId: number,
     partitions: readonly number[],
     owner: number,
   ): Promise<number> {
+    const takeOvers = `owners-${logId}-${partitions[0]}`;
     // A try of before must not come after this one.
-    await store.settle();
+    await store.settle([takeOvers]);
     const rows = partitions.map((partition) => [logId * PARTITIONS_MAX + partition, owner]);
-    await store.insert('owners', ['log_key', 'owner'], rows);
-    await store.settle();
+    await store.insert('owners', ['log_key', 'owner'], rows, takeOvers);
+    // Only now: what begins from here on is refused, and what had passed before is ended.
+    await store.settle(partitions.map((partition) => insertsOf({ logId, partition })));
     return owner;
   }
 
@@ -119,7 +129,7 @@ export function createRecords(store: Store): Records {
       for (;;) {
         const { next, mine } = await owned();
         if (mine !== undefined) return mine.log_id;
-        await store.insert('logs', ['log_id', 'log'], [[next, log]]);
+        await store.insert('logs', ['log_id', 'log'], [[next, log]], 'logs');
       }
     },
 
@@ -139,9 +149,9 @@ export function createRecords(store: Store): Records {
       return (row?.owner ?? NOBODY) >= HOLDER_MIN;
     },
 
-    insert: (rows) => store.insert('records', COLUMNS, rows),
+    insert: (at, rows) => store.insert('records', COLUMNS, rows, insertsOf(at)),
 
-    settle: () => store.settle(),
+    settle: (at) => store.settle([insertsOf(at)]),
 
     held: (at, from, to) =>
       store.select<Held>(

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { AppError } from '../base/errors.ts';
 import { migrate } from './migrate.ts';
@@ -14,11 +15,15 @@ export interface ClickHouseOptions {
   user: string;
   password: string;
   database: string;
+  /** How long `settle` tries. */
+  settleMsMax?: number;
 }
 
 const NEWLINE = 0x0a;
 const INSERT_MS_MAX = 60_000;
 const SELECT_MS = 30_000;
+const SETTLE_MS_MAX = 60_000;
+const LOOK_AGAIN_MS = 50;
 
 /**
  * One block, one part, no tokens: an INSERT appears whole or not at all, and the data decide
@@ -71,8 +76,51 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
     },
   } as const;
   const client = createClient({ ...common, database: options.database });
-  /** Inserts of which it is not known whether they are over. */
-  const open = new Set<string>();
+  /** Inserts of which it is not known whether they are over, with the start of their ids. */
+  const open = new Map<string, string>();
+  /** Another database on the same server may have the same groups. */
+  const idStart = (group: string): string => `clickstream-${options.database}-${group}-`;
+
+  /** Another id for each try: a server refuses one that it already runs. */
+  async function withId<T>(group: string, work: (queryId: string) => Promise<T>): Promise<T> {
+    const start = idStart(group);
+    const queryId = start + randomUUID();
+    open.set(queryId, start);
+    try {
+      const done = await work(queryId);
+      open.delete(queryId);
+      return done;
+    } catch (error) {
+      // What was answered, or never sent, is over; whatever else it was may still be running.
+      if (error instanceof ClickHouseError || isUnsent(error)) open.delete(queryId);
+      throw error;
+    }
+  }
+
+  /** Ends what is in the list of the server, until nothing of it is left there. */
+  async function settle(groups: readonly string[], limit: AbortSignal): Promise<void> {
+    const starts = new Set(groups.map(idStart));
+    const running = [...starts].map((start) => `startsWith(query_id, '${start}')`).join(' OR ');
+    const ours = [...open].filter(([, start]) => starts.has(start)).map(([id]) => id);
+    // A server has them all by their start. The engine has no ids: it takes statements in turn, and
+    // by their whole ids it refuses those of ours that have not arrived.
+    const late = ours.map((id) => ` OR query_id = '${id}'`).join('');
+    for (;;) {
+      await client.command({
+        query: `KILL QUERY WHERE ${running}${late} SYNC`,
+        abort_signal: limit,
+      });
+      // KILL leaves out, and says nothing, what another user runs that this one may not end.
+      const [left] = await store.select<{ inserts: number }>(
+        `SELECT count() AS inserts FROM system.processes WHERE ${running}`,
+        {},
+        { signal: limit },
+      );
+      if (left?.inserts === 0) break;
+      await sleep(LOOK_AGAIN_MS, undefined, { signal: limit });
+    }
+    for (const id of ours) open.delete(id);
+  }
 
   const store: Store = {
     async migrate() {
@@ -93,32 +141,35 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
       );
     },
 
-    async insert(table, columns, rows) {
-      const queryId = randomUUID();
+    async insert(table, columns, rows, group = table) {
       const body = bodyOf(rows);
-      open.add(queryId);
       try {
-        await client
-          .exec({
+        await withId(group, async (query_id) => {
+          const { stream } = await client.exec({
             query: `INSERT INTO ${table} (${columns.join(', ')}) SETTINGS ${INSERT_SETTINGS} FORMAT JSONCompactEachRow`,
             values: Readable.from([body], { objectMode: false }),
-            query_id: queryId,
+            query_id,
             ignore_error_response: false,
-          })
-          .then((result) => drain(result.stream));
-        open.delete(queryId);
+          });
+          await drain(stream);
+        });
       } catch (error) {
-        const sorted = sortInsertError(error);
-        if (sorted.code !== 'store_ambiguous') open.delete(queryId);
-        throw sorted;
+        throw sortInsertError(error);
       }
     },
 
-    async settle() {
-      // On a server it ends them; the engine runs it behind them, and refuses what still arrives.
-      const ids = [...open].map((id) => `'${id}'`).join(', ') || "''";
-      await store.command(`KILL QUERY WHERE query_id IN (${ids}) SYNC`);
-      open.clear();
+    async settle(groups) {
+      const limit = AbortSignal.timeout(options.settleMsMax ?? SETTLE_MS_MAX);
+      try {
+        await settle(groups, limit);
+      } catch (error) {
+        if (!limit.aborted) throw error instanceof AppError ? error : sortError(error);
+        throw new AppError(
+          'store_ambiguous',
+          'The store has not ended the inserts of before in time; may its user KILL QUERY?',
+          { cause: error },
+        );
+      }
     },
 
     select: async <Row>(
@@ -148,9 +199,11 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
       }
     },
 
-    async command(sql, params = {}) {
+    async command(sql, params = {}, group) {
+      const statement = { query: sql, query_params: params };
       try {
-        await client.command({ query: sql, query_params: params });
+        if (group === undefined) await client.command(statement);
+        else await withId(group, (query_id) => client.command({ ...statement, query_id }));
       } catch (error) {
         throw sortError(error);
       }
@@ -197,7 +250,7 @@ function sortInsertError(error: unknown): AppError {
     });
   }
   const code = codeOf(error);
-  if (code === 'ECONNREFUSED' || code === 'ENOTFOUND') {
+  if (isUnsent(error)) {
     return new AppError('store_unreachable', `The store does not answer (${code}).`, {
       cause: error,
       retryAfterS: 1,
@@ -206,6 +259,10 @@ function sortInsertError(error: unknown): AppError {
   return new AppError('store_ambiguous', `The insert ended without an answer (${code}).`, {
     cause: error,
   });
+}
+
+function isUnsent(error: unknown): boolean {
+  return ['ECONNREFUSED', 'ENOTFOUND'].includes(codeOf(error));
 }
 
 function sortError(error: unknown): AppError {

@@ -213,7 +213,7 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
     const made = await table();
     const many = Array.from({ length: 20_000 }, (_, i) => row(i));
     const running = store.insert(made, COLUMNS, many).catch(() => undefined);
-    await store.settle();
+    await store.settle([made]);
     const seen = await count(made);
     await running;
     assert.ok(seen === 0 || seen === many.length, `${seen} rows`);

@@ -15,15 +15,26 @@ export interface Store {
   /**
    * Inserts `rows` (in the order of `columns`) as one block and one part, and resolves when the
    * store has confirmed it on disk.
+   * @param group Which inserts `settle` ends together: letters, digits, `_` and `-`; by default the
+   *   name of the table.
    * @throws AppError `store_refused` when the store said no and nothing was inserted;
    *   `store_ambiguous` when it is not known (cut connection, timeout), or it is not the rows' fault
    *   (too many parts): call `settle` and look;
    *   `taken_over` when the rows carry an `owner` that is not the last one of their partition.
    */
-  insert(table: string, columns: readonly string[], rows: readonly InsertRow[]): Promise<void>;
+  insert(
+    table: string,
+    columns: readonly string[],
+    rows: readonly InsertRow[],
+    group?: string,
+  ): Promise<void>;
 
-  /** Resolves when no earlier `insert` of this client can still be running in the store. */
-  settle(): Promise<void>;
+  /**
+   * Ends what still runs of these groups in this database, whichever client has sent it, and
+   * resolves when the store says that nothing of it is left.
+   * @throws AppError `store_ambiguous` when that does not come about in time; else as `select`.
+   */
+  settle(groups: readonly string[]): Promise<void>;
 
   /**
    * Rows of one SELECT. `params` are bound to `{name:Type}` in the SQL, never pasted.
@@ -43,8 +54,11 @@ export interface Store {
     options?: SelectOptions,
   ): Promise<{ columns: { name: string; type: string }[]; rows: Row[] }>;
 
-  /** Runs one statement that answers nothing, `params` bound. @throws AppError as `select`. */
-  command(sql: string, params?: Readonly<Record<string, Value>>): Promise<void>;
+  /**
+   * Runs one statement that answers nothing, `params` bound; one that inserts, in a group of inserts.
+   * @throws AppError as `select`.
+   */
+  command(sql: string, params?: Readonly<Record<string, Value>>, group?: string): Promise<void>;
 
   /** True when the store answers. */
   ping(): Promise<boolean>;

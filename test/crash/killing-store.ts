@@ -27,9 +27,8 @@ export function createKillingStore(store: Store, trigger: Trigger): Store {
 
   return {
     ...store,
-    insert: (table, columns, rows) =>
-      around(INSERTS[table] ?? table, () => store.insert(table, columns, rows)),
-    settle: () => around('settle', () => store.settle()),
+    insert: (table, ...rest) => around(INSERTS[table] ?? table, () => store.insert(table, ...rest)),
+    settle: (groups) => around('settle', () => store.settle(groups)),
     select(sql, params, options) {
       const work = () => store.select<never>(sql, params, options);
       return sql.includes('SELECT log_offset, outcome FROM records')

@@ -15,10 +15,12 @@ const TOKEN_PIECES: Piece[] = [
   { file: 'src/process/batch.ts', find: LOOK, replace: 'new Map' },
   {
     file: 'src/process/batch.ts',
-    find: 'await p.records.insert(rows.map((row) => row.text));',
+    find: `        p,
+        rows.map((row) => row.text),
+      );`,
     replace:
       // biome-ignore lint/suspicious/noTemplateCurlyInString: it is a piece of source
-      'await p.records.insert(rows.map((row) => row.text), `${log_partition} ${batchId} ${rows[0].record.offset} ${rows.length}`);',
+      'p, rows.map((row) => row.text), `${log_partition} ${batchId} ${rows[0].record.offset} ${rows.length}`);',
   },
   {
     // A refused row is decided about with the help of a look; this is about tokens.
@@ -55,7 +57,7 @@ export const MUTATIONS: Record<string, Piece[]> = {
     },
   ],
   'a look while an insert may still run': [
-    { file: 'src/process/batch.ts', find: 'await p.records.settle();', replace: '' },
+    { file: 'src/process/batch.ts', find: 'await p.records.settle(p);', replace: '' },
   ],
   'no checksums of the last group at start': [
     {
@@ -69,6 +71,13 @@ export const MUTATIONS: Record<string, Piece[]> = {
       file: 'src/process/process.ts',
       find: 'owner: await options.records.takeOver(logId, partitions)',
       replace: 'owner: 0',
+    },
+  ],
+  'a take-over that ends no inserts but its own': [
+    {
+      file: 'test/simulation/store.ts',
+      find: 'groups.includes(statement.group)',
+      replace: 'groups.includes(statement.group) && statement.client === actor',
     },
   ],
   'a window that does not ask the store': [

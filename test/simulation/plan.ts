@@ -16,6 +16,7 @@ export interface Faults {
   insertCutBefore: number;
   insertCutAfter: number;
   insertSlow: number;
+  insertStalls: number;
   storeUnreachable: number;
   storeRestart: number;
   clockJump: number;
@@ -57,6 +58,7 @@ const NO_FAULTS: Faults = {
   insertCutBefore: 0,
   insertCutAfter: 0,
   insertSlow: 0,
+  insertStalls: 0,
   storeUnreachable: 0,
   storeRestart: 0,
   clockJump: 0,
@@ -72,6 +74,7 @@ const RATES: Faults = {
   insertCutBefore: 0.1,
   insertCutAfter: 0.1,
   insertSlow: 0.1,
+  insertStalls: 0.2,
   storeUnreachable: 0.05,
   storeRestart: 0.004,
   clockJump: 0.005,

@@ -1,13 +1,19 @@
 /**
  * The store in memory, as the processor sees it through `Records`: rows of an insert appear
  * together, an insert may end without an answer and be done all the same, now or later, and the
- * rows of an owner who was replaced are refused. records.contract.ts shows that it answers as the
- * real one does.
+ * rows of an owner who was replaced are refused. As on a server, statements run side by side, rows
+ * appear some time after the fence has let them pass, and nothing but the id of a statement tells
+ * whose it is. records.contract.ts shows that it answers as the real one does.
  */
 import { crc32 } from 'node:zlib';
 import { AppError } from '../../src/base/errors.ts';
 import { recordKey } from '../../src/event/wire.ts';
-import type { Held, Records } from '../../src/process/records.ts';
+import {
+  type Held,
+  insertsOf,
+  type LogPartition,
+  type Records,
+} from '../../src/process/records.ts';
 import { COLUMNS } from '../../src/process/row.ts';
 import type { Value } from '../../src/store/store.ts';
 import type { Surroundings } from './disk.ts';
@@ -27,7 +33,7 @@ export interface StoredRow {
 
 /** The model of the insert token, for a processor that relies on it: see `insert`. */
 interface TokenRecords extends Records {
-  insert(rows: readonly string[], token?: string): Promise<void>;
+  insert(at: LogPartition, rows: readonly string[], token?: string): Promise<void>;
 }
 
 export interface SimulatedStore {
@@ -45,8 +51,13 @@ export interface SimulatedStore {
 /** An insert that the store has received and not ended. */
 interface Running {
   client: Actor;
-  /** Does it, or refuses. */
+  /** What it does, as the id of the statement says it. */
+  group: string;
+  /** Refuses, or lets it pass; once. */
+  check: () => void;
+  /** Does it. */
   apply: () => void;
+  hasPassed: boolean;
   /** Takes it out of the queue and answers. */
   end: (error?: AppError) => void;
 }
@@ -90,8 +101,12 @@ export function createStore(
     });
   }
 
-  /** A statement that writes. `apply` does it in one moment, or throws why not. */
-  function write(actor: Actor, what: string, apply: () => void): Promise<void> {
+  /** A statement that writes: checked in one moment, and done in a later one. */
+  function write(
+    actor: Actor,
+    what: string,
+    { group, check = () => undefined, apply }: Pick<Running, 'group' | 'apply'> & Partial<Running>,
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       const answer = (error?: AppError, delayMs = random.next() * 2): void => {
         scheduler.after(delayMs, actor, () => {
@@ -117,7 +132,10 @@ export function createStore(
       if (isSlow) answer(ambiguous());
       const statement: Running = {
         client: actor,
+        group,
+        check,
         apply,
+        hasPassed: false,
         end(error) {
           running.delete(statement);
           if (!isSlow) answer(isCut ? ambiguous() : error);
@@ -125,32 +143,43 @@ export function createStore(
         },
       };
       running.add(statement);
-      scheduler.after(isSlow ? random.between(10, 2_000) : random.next() * 10, server, () => {
+      const stalls = random.chance(faults.insertStalls);
+      if (stalls) hit('insert slow to be written');
+      const whole = isSlow || stalls ? random.between(10, 2_000) : random.next() * 10;
+      // What takes long may be its body, or what comes behind the fence.
+      const first = whole * random.next();
+      scheduler.after(first, server, () => {
         if (!running.has(statement)) return;
-        let refusal: AppError | undefined;
-        try {
-          apply();
-        } catch (error) {
-          if (!(error instanceof AppError)) throw error;
-          refusal = error;
-        }
-        trace(() => `store: ${what} of ${actor.name}: ${refusal?.code ?? 'applied'}`);
+        const refusal = pass(statement);
         if (refusal?.code === 'taken_over') hit('insert of an earlier owner refused');
         if (refusal?.code === 'store_refused') hit('insert refused');
-        statement.end(refusal);
+        trace(() => `store: ${what} of ${actor.name}: ${refusal?.code ?? 'has passed'}`);
+        if (refusal !== undefined) statement.end(refusal);
+      });
+      scheduler.after(whole, server, () => {
+        if (!running.has(statement)) return;
+        statement.apply();
+        trace(() => `store: ${what} of ${actor.name}: applied`);
+        statement.end();
       });
     });
   }
 
+  function pass(statement: Running): AppError | undefined {
+    try {
+      statement.check();
+      statement.hasPassed = true;
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      return error;
+    }
+  }
+
   /** Ends without its turn: it was done to the end just before, or not at all. */
   function breakOff(statement: Running): void {
-    if (random.chance(0.5)) {
-      try {
-        statement.apply();
-      } catch (error) {
-        if (!(error instanceof AppError)) throw error;
-      }
-    }
+    const wasDone = random.chance(0.5) && (statement.hasPassed || pass(statement) === undefined);
+    if (wasDone) statement.apply();
     statement.end(ambiguous());
   }
 
@@ -171,12 +200,21 @@ export function createStore(
   }
 
   function connect(actor: Actor): TokenRecords {
-    const settle = async (): Promise<void> => {
-      await ask(actor, 'settle', () => {
-        for (const statement of [...running]) if (random.chance(0.3)) breakOff(statement);
+    /** KILL: each ends some time later, unless it has come to its own end before. */
+    const settle = async (...groups: string[]): Promise<void> => {
+      const killed = await ask(actor, `settle ${groups.join(' ')}`, () => {
+        const found = [...running].filter((statement) => groups.includes(statement.group));
+        for (const statement of found) {
+          if (statement.client !== actor) hit('insert of another process killed');
+          if (statement.client !== actor && statement.hasPassed)
+            hit('insert of another process killed behind the fence');
+          scheduler.after(random.next() * 10, server, () => {
+            if (running.has(statement)) breakOff(statement);
+          });
+        }
+        return found.map((statement) => ({ ends: () => !running.has(statement) }));
       });
-      const before = new Set(running);
-      while ([...before].some((statement) => running.has(statement))) {
+      while (killed.some((statement) => !statement.ends())) {
         const { promise, resolve } = Promise.withResolvers<void>();
         waiters.push(() => scheduler.after(0, actor, resolve));
         await promise;
@@ -187,20 +225,27 @@ export function createStore(
       partitions: readonly number[],
       owner: number,
     ): Promise<number> => {
-      await settle();
-      await write(actor, `owner ${owner}`, () => {
-        for (const partition of partitions) owners.set(`${logId}/${partition}`, owner);
-        store.onOwner(actor, 'known');
+      const takeOvers = `owners-${logId}-${partitions[0]}`;
+      await settle(takeOvers);
+      await write(actor, `owner ${owner}`, {
+        group: takeOvers,
+        apply: () => {
+          for (const partition of partitions) owners.set(`${logId}/${partition}`, owner);
+          store.onOwner(actor, 'known');
+        },
       });
-      await settle();
+      await settle(...partitions.map((partition) => insertsOf({ logId, partition })));
       return owner;
     };
     return {
       async registerLog(log) {
         const known = await ask(actor, 'number of the log', () => numbers.get(log));
         if (known !== undefined) return known;
-        await write(actor, 'register', () => {
-          if (!numbers.has(log)) numbers.set(log, numbers.size + 1);
+        await write(actor, 'register', {
+          group: 'logs',
+          apply: () => {
+            if (!numbers.has(log)) numbers.set(log, numbers.size + 1);
+          },
         });
         return ask(actor, 'number of the log', () => numbers.get(log) ?? 0);
       },
@@ -213,12 +258,11 @@ export function createStore(
       isHeld: ({ logId, partition }) =>
         ask(actor, `is ${partition} held`, () => (owners.get(`${logId}/${partition}`) ?? 0) < 0),
 
-      insert(lines, token) {
+      insert(at, lines, token) {
         const values = lines.map((line) => JSON.parse(line) as Value[]);
         const offsets = values.map((row) => number(row, 'log_offset')).join(' ');
-        const partition = values[0] === undefined ? '' : number(values[0], 'log_partition');
-        return write(actor, `insert ${partition}: ${offsets}`, () => {
-          refuse(values);
+        const check = (): void => refuse(values);
+        const apply = (): void => {
           const made = values.map(toRow);
           if (token === undefined) {
             rows.push(...made);
@@ -232,10 +276,12 @@ export function createStore(
           scheduler.after(random.next() * 5, server, () => {
             if (notedIn === starts) rows.push(...made);
           });
-        });
+        };
+        const what = `insert ${at.partition}: ${offsets}`;
+        return write(actor, what, { group: insertsOf(at), check, apply });
       },
 
-      settle,
+      settle: (at) => settle(insertsOf(at)),
 
       held: (at, from, to) =>
         ask(actor, `held ${at.partition}: ${from} to ${to}`, () =>

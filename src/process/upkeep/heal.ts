@@ -10,7 +10,7 @@ import type { Logger } from '../../base/logger.ts';
 import type { Log, LogRecord } from '../../log/log.ts';
 import type { Store, Value } from '../../store/store.ts';
 import { decode, rowOf } from '../batch.ts';
-import type { Records } from '../records.ts';
+import { insertsOf, type Records } from '../records.ts';
 import { duplicateRow, type Place, rejectedRow, storedRow, unprocessable } from '../row.ts';
 import { createErasedIds, type ErasedIds } from '../window/erased-ids.ts';
 import { askCopies, type Decoded } from '../window/load.ts';
@@ -106,7 +106,7 @@ async function putMissing(
   const [from = 0] = missing;
   const to = (missing.at(-1) ?? from) + 1;
   // An insert of an earlier try may have come in since the audit looked.
-  await records.settle();
+  await records.settle({ logId, partition });
   const held = await records.held({ logId, partition }, from, to);
   const wanted = new Set(missing);
   for (const { log_offset } of held) wanted.delete(log_offset);
@@ -153,7 +153,10 @@ async function putGroup(
   // Before it is known to be in the store: an INSERT without an answer may have come in.
   for (const { key, record } of stored) owned.suspect(key, record.timeMs);
   try {
-    await records.insert(rows.map((row) => JSON.stringify(row)));
+    await records.insert(
+      { logId: log_id, partition },
+      rows.map((row) => JSON.stringify(row)),
+    );
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'store_refused') throw error;
     if (group.length > 1) {
@@ -163,7 +166,9 @@ async function putGroup(
       return;
     }
     const kept = unprocessable(first.bytes, first.timeMs);
-    await records.insert([JSON.stringify(rejectedRow(kept, placeOf(first)))]);
+    await records.insert({ logId: log_id, partition }, [
+      JSON.stringify(rejectedRow(kept, placeOf(first))),
+    ]);
     logger.warn(
       { ...placeOf(first), err: error },
       'the store refused a record; kept as unprocessable',
@@ -243,13 +248,15 @@ async function copy(
   offsets: readonly number[],
   batch_id: number,
 ): Promise<void> {
-  await records.settle();
+  const at = { logId, partition };
+  await records.settle(at);
   await store.command(
     `INSERT INTO records
      SELECT * REPLACE({batch_id:Int32} AS batch_id, {owner:UInt64} AS owner)
      FROM records WHERE ${AT} AND log_offset IN {offsets:Array(UInt64)}
      ORDER BY log_offset, outcome LIMIT 1 BY log_offset`,
     { log_id: logId, log_partition: partition, offsets: [...offsets], batch_id, owner },
+    insertsOf(at),
   );
 }
 

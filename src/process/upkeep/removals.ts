@@ -72,6 +72,9 @@ const CHOSEN = `project_id = {project:String} AND {value:String} != '' AND (
 /** By its id an event is found whatever became of it. */
 const CHOSEN_BY_ID = `project_id = {project:String} AND {value:String} != '' AND event_id = {value:String}`;
 
+/** Inserts that record a removal, as a group of the store. */
+const recordingsOf = ({ logId }: RemovalParts): string => `removals-${logId}`;
+
 /** Erases the events of a selection, or says how many there are. */
 export async function erase(
   parts: RemovalParts,
@@ -105,6 +108,7 @@ export async function erase(
      FROM records WHERE ${where}
      GROUP BY project_id, log_id, log_partition, log_offset`,
     { ...bound, removal_id, now_ms: parts.clock.now() },
+    recordingsOf(parts),
   );
   await parts.onRecorded();
   await deleteErased(parts);
@@ -140,7 +144,7 @@ async function deleteErased(parts: RemovalParts): Promise<number> {
 export async function carryOutAll(
   parts: RemovalParts,
 ): Promise<{ erased: number; expired: number }> {
-  await parts.store.settle();
+  await parts.store.settle([recordingsOf(parts)]);
   return { erased: await deleteErased(parts), expired: await deleteExpired(parts) };
 }
 
@@ -181,6 +185,7 @@ export async function expire(parts: RemovalParts, beforeMs: number): Promise<num
         limit_ms: Math.min(end_ms, beforeMs),
         now_ms: parts.clock.now(),
       },
+      recordingsOf(parts),
     );
     const [recorded] = await store.select<{ places: number }>(
       'SELECT sum(rows) AS places FROM removals WHERE removal_id = {removal_id:UUID}',
