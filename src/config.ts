@@ -12,6 +12,8 @@ interface Setting<T> {
   /** What is allowed, for the error and the help. */
   allows: string;
   says: string;
+  /** What an error says in place of a value that holds a secret. */
+  conceal?(value: string): string;
 }
 
 const oneOf = <T extends string>(
@@ -36,7 +38,7 @@ const integer = (
 const text = (
   allows: string,
   test: RegExp,
-  more: { default: string; says: string },
+  more: { default: string; says: string; conceal?: () => string },
 ): Setting<string> => ({
   ...more,
   read: (value) => (test.test(value) ? value : undefined),
@@ -84,10 +86,13 @@ export const SETTINGS = {
     read: (value: string) => {
       if (/^engine:./.test(value)) return value;
       const url = /^https?:\/\/./.test(value) ? URL.parse(value) : null;
+      // A % in user or password that stands for nothing.
+      if (/%(?![\da-f]{2})/i.test(value)) return undefined;
       return url !== null && /^\/\w*$/.test(url.pathname) ? value : undefined;
     },
     allows: 'engine:<folder> or http://user:password@host:8123/database',
     says: 'the store; a relative folder lies in CLICKSTREAM_DATA',
+    conceal: (value: string) => value.replace(/.*@/s, '…@'),
   } satisfies Setting<string> as Setting<string>,
   CLICKSTREAM_ENGINE_PORT: integer(0, 65535, {
     default: '8123',
@@ -135,6 +140,7 @@ export const SETTINGS = {
     },
     allows: 'project:key pairs with commas, each key once and of 8 characters or more',
     says: 'write keys; on a loopback address shop:shop-dev-key if none is given',
+    conceal: () => '…',
   } satisfies Setting<Map<string, string>> as Setting<Map<string, string>>,
   CLICKSTREAM_LOGIN: text(
     'user:password, a password of 12 characters or more, or empty',
@@ -142,6 +148,7 @@ export const SETTINGS = {
     {
       default: '',
       says: 'user and password for reading (HTTP Basic); not needed on a loopback address',
+      conceal: () => '…',
     },
   ),
   CLICKSTREAM_BATCH_ROWS: integer(1, 100_000, {
@@ -222,7 +229,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     const value = environment[name] ?? setting.default;
     config[name] = setting.read(value);
     if (config[name] === undefined) {
-      throw new AppError('bad_setting', `${name} is "${value}"; it takes ${setting.allows}.`, {
+      const shown = setting.conceal?.(value) ?? value;
+      throw new AppError('bad_setting', `${name} is "${shown}"; it takes ${setting.allows}.`, {
         field: name,
       });
     }

@@ -15,7 +15,11 @@ import { openFileLog } from './log/file.ts';
 import { readKafkaAddress } from './log/kafka/address.ts';
 import { openKafkaLog } from './log/kafka.ts';
 import type { Log } from './log/log.ts';
-import { type ClickHouseOptions, createClickHouseStore } from './store/clickhouse.ts';
+import {
+  type ClickHouseOptions,
+  createClickHouseStore,
+  readServerAddress,
+} from './store/clickhouse.ts';
 import type { Store } from './store/store.ts';
 
 interface Tools {
@@ -112,20 +116,26 @@ export async function openStore(config: Config, tools: Tools): Promise<OpenStore
   const address = config.CLICKSTREAM_STORE;
   const engine = address.startsWith('engine:') ? await openEngine(config, tools) : undefined;
   const store = createClickHouseStore(
-    engine === undefined ? serverOptions(config) : engineOptions(engine.url, engine.owner),
+    engine === undefined ? readServerAddress(address) : engineOptions(engine.url, engine.owner),
   );
   try {
     await store.migrate();
   } catch (error) {
     await store.close();
     await engine?.close();
-    if (engine !== undefined || !(error instanceof AppError) || error.code !== 'store_unreachable')
-      throw error;
-    throw new AppError(
-      'store_unreachable',
-      `${error.message} Start it, or set CLICKSTREAM_STORE to the address of another.`,
-      { cause: error },
-    );
+    if (engine !== undefined || !(error instanceof AppError)) throw error;
+    const { code, message } = error;
+    if (code === 'store_unreachable')
+      throw new AppError(
+        code,
+        `${message} Start it, or set CLICKSTREAM_STORE to the address of another.`,
+        { cause: error },
+      );
+    if (code !== 'store_refused') throw error;
+    // Whatever it is about: it was not the first statement of a store that works.
+    throw new AppError(code, `${message} Is CLICKSTREAM_STORE right, and what its user may?`, {
+      cause: error,
+    });
   }
   return { store, engine };
 }
@@ -199,7 +209,7 @@ export async function openForReading(config: Config): Promise<Store> {
   if (config.CLICKSTREAM_STORE.startsWith('engine:')) {
     const { url, reader } = readAccess(config);
     options = engineOptions(url, reader);
-  } else options = serverOptions(config);
+  } else options = readServerAddress(config.CLICKSTREAM_STORE);
   const store = createClickHouseStore(options);
   if (await store.ping()) return store;
   await store.close();
@@ -211,14 +221,4 @@ export async function openForReading(config: Config): Promise<Store> {
 
 function engineOptions(url: string, { name, password }: EngineUser): ClickHouseOptions {
   return { url, user: name, password, database: DATABASE };
-}
-
-function serverOptions(config: Config): ClickHouseOptions {
-  const server = new URL(config.CLICKSTREAM_STORE);
-  return {
-    url: `${server.protocol}//${server.host}`,
-    user: decodeURIComponent(server.username),
-    password: decodeURIComponent(server.password),
-    database: server.pathname.slice(1) || DATABASE,
-  };
 }

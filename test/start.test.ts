@@ -41,6 +41,16 @@ const WRONG: [title: string, environment: Record<string, string>, words: RegExp,
   ['an option', {}, /'--nonsense'; --help/, '--nonsense'],
   ['a command', {}, /"frobnicate" is not a command; --help/, 'frobnicate'],
   ['the store’s address', { CLICKSTREAM_STORE: 'http://' }, /CLICKSTREAM_STORE is "http:\/\/"/],
+  [
+    'the address of a server, whose password is not shown',
+    { CLICKSTREAM_STORE: 'http://u:secret-1%@host:1/a' },
+    /^((?!secret).)*CLICKSTREAM_STORE is "…@host:1\/a"((?!secret).)*$/s,
+  ],
+  [
+    'a login, which is not shown',
+    { CLICKSTREAM_LOGIN: 'u:secret' },
+    /^((?!secret).)*CLICKSTREAM_LOGIN is "…"((?!secret).)*$/s,
+  ],
   ['a database', { CLICKSTREAM_STORE: 'http://h:1/a-b' }, /CLICKSTREAM_STORE is "http:/],
   [
     'a store that is away',

@@ -19,6 +19,19 @@ export interface ClickHouseOptions {
   settleMsMax?: number;
 }
 
+const DATABASE = 'clickstream';
+
+/** `http://user:password@host:8123/database` */
+export function readServerAddress(address: string): ClickHouseOptions {
+  const { protocol, host, username, password, pathname } = new URL(address);
+  return {
+    url: `${protocol}//${host}`,
+    user: decodeURIComponent(username) || 'default',
+    password: decodeURIComponent(password),
+    database: pathname.slice(1) || DATABASE,
+  };
+}
+
 const NEWLINE = 0x0a;
 const INSERT_MS_MAX = 60_000;
 const SELECT_MS = 30_000;
@@ -43,6 +56,9 @@ const INSERT_SETTINGS = Object.entries({
 })
   .map(([name, value]) => `${name} = ${value}`)
   .join(', ');
+
+/** No such user, a password that is missing or wrong, an address that it may not come from. */
+const NOT_LET_IN = new Set([192, 193, 194, 195, 516]);
 
 /** The constraint `fence` of the table `records`. */
 const VIOLATED_CONSTRAINT = 469;
@@ -131,7 +147,7 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
           query: `CREATE DATABASE IF NOT EXISTS \`${options.database}\``,
         });
       } catch (error) {
-        throw sortError(error);
+        throw sortError(error, options.user);
       } finally {
         await anyDatabase.close();
       }
@@ -154,7 +170,7 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
           await drain(stream);
         });
       } catch (error) {
-        throw sortInsertError(error);
+        throw sortInsertError(error, options.user);
       }
     },
 
@@ -163,7 +179,8 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
       try {
         await settle(groups, limit);
       } catch (error) {
-        if (!limit.aborted) throw error instanceof AppError ? error : sortError(error);
+        if (!limit.aborted)
+          throw error instanceof AppError ? error : sortError(error, options.user);
         throw new AppError(
           'store_ambiguous',
           'The store has not ended the inserts of before in time; may its user KILL QUERY?',
@@ -195,7 +212,7 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
         const { meta, data } = await result.json<Row>();
         return { columns: meta ?? [], rows: data };
       } catch (error) {
-        throw sortError(error);
+        throw sortError(error, options.user);
       }
     },
 
@@ -205,7 +222,7 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
         if (group === undefined) await client.command(statement);
         else await withId(group, (query_id) => client.command({ ...statement, query_id }));
       } catch (error) {
-        throw sortError(error);
+        throw sortError(error, options.user);
       }
     },
 
@@ -233,7 +250,7 @@ async function drain(stream: Readable): Promise<void> {
   for await (const chunk of stream) if (chunk === undefined) break;
 }
 
-function sortInsertError(error: unknown): AppError {
+function sortInsertError(error: unknown, user: string): AppError {
   if (error instanceof ClickHouseError) {
     if (Number(error.code) === VIOLATED_CONSTRAINT) {
       return new AppError(
@@ -245,7 +262,7 @@ function sortInsertError(error: unknown): AppError {
     const code = Number(error.code);
     const isCrowded = code === TOO_MANY_PARTS && error.message.includes('Too many parts');
     const refused = REFUSALS.has(code) && !isCrowded;
-    return new AppError(refused ? 'store_refused' : 'store_ambiguous', message(error), {
+    return new AppError(refused ? 'store_refused' : 'store_ambiguous', message(error, user), {
       cause: error,
     });
   }
@@ -265,16 +282,19 @@ function isUnsent(error: unknown): boolean {
   return ['ECONNREFUSED', 'ENOTFOUND'].includes(codeOf(error));
 }
 
-function sortError(error: unknown): AppError {
+function sortError(error: unknown, user: string): AppError {
   if (error instanceof ClickHouseError)
-    return new AppError('store_refused', message(error), { cause: error });
+    return new AppError('store_refused', message(error, user), { cause: error });
   return new AppError('store_unreachable', `The store does not answer (${codeOf(error)}).`, {
     cause: error,
     retryAfterS: 1,
   });
 }
 
-function message(error: ClickHouseError): string {
+/** @param user Whose statement it was. */
+function message(error: ClickHouseError, user: string): string {
+  if (NOT_LET_IN.has(Number(error.code)))
+    return `The store does not let the user "${user}" in with this password (code ${error.code}).`;
   return `Code ${error.code}: ${error.message}`;
 }
 

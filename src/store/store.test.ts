@@ -1,13 +1,14 @@
-/** The contract on the embedded engine, and on a server where one is named. */
+/** The contract on the embedded engine, and what is said of one that is not as it should be. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
+import { inspect } from 'node:util';
 import { realClock } from '../base/clock.ts';
 import { createLogger } from '../base/logger.ts';
 import { startEngine } from '../engine/start.ts';
-import { createClickHouseStore } from './clickhouse.ts';
+import { createClickHouseStore, readServerAddress } from './clickhouse.ts';
 import { storeContract } from './store.contract.ts';
 
 async function openEngine() {
@@ -36,23 +37,6 @@ async function openEngine() {
 }
 
 storeContract('engine', openEngine);
-
-const server = process.env.CLICKSTREAM_TEST_CLICKHOUSE_URL;
-if (server === undefined) {
-  test('server: the contract', { skip: 'CLICKSTREAM_TEST_CLICKHOUSE_URL names no server' });
-} else {
-  const { protocol, host, username, password, pathname } = new URL(server);
-  const database = pathname.slice(1) || 'clickstream_test';
-  storeContract('server', async () => {
-    const store = createClickHouseStore({
-      url: `${protocol}//${host}`,
-      user: username,
-      password,
-      database,
-    });
-    return { store, close: () => store.close() };
-  });
-}
 
 test('an engine that is killed during an insert leaves all of its rows or none', async () => {
   const { store, engine, close } = await openEngine();
@@ -96,4 +80,39 @@ test('where nothing listens the store is unreachable, and nothing was sent', asy
   await assert.rejects(store.select('SELECT 1'), { code: 'store_unreachable' });
   await assert.rejects(store.insert('t', ['n'], [[1]]), { code: 'store_unreachable' });
   await store.close();
+});
+
+test('an address is taken apart, and its password may have any character', () => {
+  assert.deepEqual(readServerAddress('http://u:p%40%2F%3A@host:8123/shop'), {
+    url: 'http://host:8123',
+    user: 'u',
+    password: 'p@/:',
+    database: 'shop',
+  });
+  assert.equal(readServerAddress('https://host').database, 'clickstream');
+});
+
+test('who is not let in is told so by name, and no password is', async () => {
+  const { engine, close } = await openEngine();
+  const password = 'not-the-password';
+  const other = createClickHouseStore({
+    ...{ url: engine.url, user: engine.owner.name, password, database: 'clickstream' },
+  });
+  const isTold = (error: Error & { code: string }): boolean => {
+    assert.match(error.message, /^The store does not let the user "clickstream" in/);
+    assert.ok(!inspect(error).includes(password));
+    return true;
+  };
+  after(close);
+  after(() => other.close());
+  for (const work of [
+    () => other.select('SELECT 1'),
+    () => other.command('SELECT 1'),
+    () => other.migrate(),
+    () => other.insert('records', ['owner'], [[1]]),
+    () => other.settle(['records']),
+  ])
+    await assert.rejects(work(), isTold);
+  // It says nothing about the rows.
+  await assert.rejects(other.insert('records', ['owner'], [[1]]), { code: 'store_ambiguous' });
 });
