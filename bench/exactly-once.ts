@@ -224,7 +224,7 @@ async function insertBare(log: Log, records: Records): Promise<void> {
   for (let at = 0; at < end; ) {
     const read = await log.read(0, at, limits);
     await records.insert(
-      { logId: place.log_id, partition: 0 },
+      { logId: 0, partition: 0 },
       rowsOf(
         read.map(({ bytes }) => bytes),
         at,

@@ -94,6 +94,10 @@ export const SETTINGS = {
     says: 'the store; a relative folder lies in CLICKSTREAM_DATA',
     conceal: (value: string) => value.replace(/.*@/s, '…@'),
   } satisfies Setting<string> as Setting<string>,
+  CLICKSTREAM_STORE_CLUSTER: text('a name of letters, digits and _, or empty', /^\w*$/, {
+    default: '',
+    says: 'the cluster that CLICKSTREAM_STORE is a server of: the tables are made replicated on all of it; a store keeps what it began with',
+  }),
   CLICKSTREAM_ENGINE_PORT: integer(0, 65535, {
     default: '8123',
     says: 'port of the embedded engine (ClickHouse HTTP), always on 127.0.0.1',
@@ -237,6 +241,12 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   }
   const checked = config as Config;
   checkKeepDays(checked);
+  if (checked.CLICKSTREAM_STORE_CLUSTER !== '' && checked.CLICKSTREAM_STORE.startsWith('engine:'))
+    throw new AppError(
+      'bad_setting',
+      'CLICKSTREAM_STORE_CLUSTER is set, but the embedded engine is no server of a cluster; set CLICKSTREAM_STORE to one.',
+      { field: 'CLICKSTREAM_STORE_CLUSTER' },
+    );
   if (!isLoopback(checked.CLICKSTREAM_HOST)) {
     for (const [name, empty] of [
       ['CLICKSTREAM_KEYS', checked.CLICKSTREAM_KEYS.size === 0],

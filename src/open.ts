@@ -116,7 +116,7 @@ export async function openStore(config: Config, tools: Tools): Promise<OpenStore
   const address = config.CLICKSTREAM_STORE;
   const engine = address.startsWith('engine:') ? await openEngine(config, tools) : undefined;
   const store = createClickHouseStore(
-    engine === undefined ? readServerAddress(address) : engineOptions(engine.url, engine.owner),
+    engine === undefined ? serverOptions(config) : engineOptions(engine.url, engine.owner),
   );
   try {
     await store.migrate();
@@ -209,7 +209,7 @@ export async function openForReading(config: Config): Promise<Store> {
   if (config.CLICKSTREAM_STORE.startsWith('engine:')) {
     const { url, reader } = readAccess(config);
     options = engineOptions(url, reader);
-  } else options = readServerAddress(config.CLICKSTREAM_STORE);
+  } else options = serverOptions(config);
   const store = createClickHouseStore(options);
   if (await store.ping()) return store;
   await store.close();
@@ -217,6 +217,11 @@ export async function openForReading(config: Config): Promise<Store> {
     'store_unreachable',
     `Nothing answers at ${options.url}: start Clickstream first, with the same settings as this command.`,
   );
+}
+
+function serverOptions(config: Config): ClickHouseOptions {
+  const { CLICKSTREAM_STORE: address, CLICKSTREAM_STORE_CLUSTER: cluster } = config;
+  return { ...readServerAddress(address), cluster };
 }
 
 function engineOptions(url: string, { name, password }: EngineUser): ClickHouseOptions {

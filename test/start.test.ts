@@ -51,6 +51,11 @@ const WRONG: [title: string, environment: Record<string, string>, words: RegExp,
     { CLICKSTREAM_LOGIN: 'u:secret' },
     /^((?!secret).)*CLICKSTREAM_LOGIN is "…"((?!secret).)*$/s,
   ],
+  [
+    'a cluster of the engine',
+    { CLICKSTREAM_STORE_CLUSTER: 'c' },
+    /CLICKSTREAM_STORE_CLUSTER is set, but.*CLICKSTREAM_STORE to one/,
+  ],
   ['a database', { CLICKSTREAM_STORE: 'http://h:1/a-b' }, /CLICKSTREAM_STORE is "http:/],
   [
     'a store that is away',

@@ -7,6 +7,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { AppError } from '../base/errors.ts';
+import { askAllServers, CLUSTER_SETTINGS, forCluster, syncReplicas } from './cluster.ts';
 import { migrate } from './migrate.ts';
 import type { InsertRow, SelectOptions, Store, Value } from './store.ts';
 
@@ -15,6 +16,8 @@ export interface ClickHouseOptions {
   user: string;
   password: string;
   database: string;
+  /** The name of a cluster whose servers hold it together; empty for a single server. */
+  cluster?: string;
   /** How long `settle` tries. */
   settleMsMax?: number;
 }
@@ -76,6 +79,8 @@ const REFUSALS = new Set([6, 26, 27, 33, 36, 38, 41, 53, 69, 70, 72, 117, 131, 2
 const TOO_MANY_PARTS = 252;
 
 export function createClickHouseStore(options: ClickHouseOptions): Store {
+  const { database } = options;
+  const cluster = options.cluster ? { name: options.cluster, database } : undefined;
   const common = {
     url: options.url,
     username: options.user,
@@ -89,6 +94,7 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
     clickhouse_settings: {
       output_format_json_quote_64bit_integers: 0,
       output_format_json_quote_decimals: 1,
+      ...(cluster === undefined ? {} : CLUSTER_SETTINGS),
     },
   } as const;
   const client = createClient({ ...common, database: options.database });
@@ -116,14 +122,17 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
   /** Ends what is in the list of the server, until nothing of it is left there. */
   async function settle(groups: readonly string[], limit: AbortSignal): Promise<void> {
     const starts = new Set(groups.map(idStart));
-    const running = [...starts].map((start) => `startsWith(query_id, '${start}')`).join(' OR ');
+    // A shard runs its part of an INSERT under an id of its own.
+    const id = cluster === undefined ? 'query_id' : 'initial_query_id';
+    const running = [...starts].map((start) => `startsWith(${id}, '${start}')`).join(' OR ');
+    const everywhere = cluster === undefined ? '' : ` ON CLUSTER ${cluster.name}`;
     const ours = [...open].filter(([, start]) => starts.has(start)).map(([id]) => id);
     // A server has them all by their start. The engine has no ids: it takes statements in turn, and
     // by their whole ids it refuses those of ours that have not arrived.
     const late = ours.map((id) => ` OR query_id = '${id}'`).join('');
     for (;;) {
       await client.command({
-        query: `KILL QUERY WHERE ${running}${late} SYNC`,
+        query: `KILL QUERY${everywhere} WHERE ${running}${late} SYNC`,
         abort_signal: limit,
       });
       // KILL leaves out, and says nothing, what another user runs that this one may not end.
@@ -135,6 +144,9 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
       if (left?.inserts === 0) break;
       await sleep(LOOK_AGAIN_MS, undefined, { signal: limit });
     }
+    if (cluster !== undefined)
+      for (const query of syncReplicas(cluster))
+        await client.command({ query, abort_signal: limit });
     for (const id of ours) open.delete(id);
   }
 
@@ -143,9 +155,9 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
       // A server refuses every statement that comes with the name of a database it does not have.
       const anyDatabase = createClient(common);
       try {
-        await anyDatabase.command({
-          query: `CREATE DATABASE IF NOT EXISTS \`${options.database}\``,
-        });
+        const create = `CREATE DATABASE IF NOT EXISTS \`${database}\``;
+        for (const query of cluster === undefined ? [create] : forCluster(create, cluster))
+          await anyDatabase.command({ query });
       } catch (error) {
         throw sortError(error, options.user);
       } finally {
@@ -203,7 +215,7 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
       const timeoutMs = more.timeoutMs ?? SELECT_MS;
       try {
         const result = await client.query({
-          query: sql,
+          query: cluster === undefined ? sql : askAllServers(sql, cluster),
           query_params: params,
           format: 'JSON',
           clickhouse_settings: { max_execution_time: Math.ceil(timeoutMs / 1000) },
@@ -217,10 +229,12 @@ export function createClickHouseStore(options: ClickHouseOptions): Store {
     },
 
     async command(sql, params = {}, group) {
-      const statement = { query: sql, query_params: params };
       try {
-        if (group === undefined) await client.command(statement);
-        else await withId(group, (query_id) => client.command({ ...statement, query_id }));
+        for (const query of cluster === undefined ? [sql] : forCluster(sql, cluster)) {
+          const statement = { query, query_params: params };
+          if (group === undefined) await client.command(statement);
+          else await withId(group, (query_id) => client.command({ ...statement, query_id }));
+        }
       } catch (error) {
         throw sortError(error, options.user);
       }

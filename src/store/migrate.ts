@@ -15,23 +15,21 @@ interface Applied {
 
 const FOLDER = join(import.meta.dirname, 'schema');
 
+const MIGRATIONS = `CREATE TABLE IF NOT EXISTS migrations (number UInt32, name String, sha256 String, applied_at DateTime('UTC') DEFAULT now())
+  ENGINE = MergeTree ORDER BY number
+  SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1,
+    min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 480`;
+
 /** @throws AppError `data_newer` when the database knows a number that these files do not have. */
 export async function migrate(
   command: (sql: string) => Promise<void>,
   select: (sql: string) => Promise<Applied[]>,
 ): Promise<void> {
-  await command(
-    `CREATE TABLE IF NOT EXISTS migrations (number UInt32, name String, sha256 String, applied_at DateTime('UTC') DEFAULT now())
-     ENGINE = MergeTree ORDER BY number
-     SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1,
-       min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 480`,
-  );
+  await command(MIGRATIONS);
   const applied = new Map(
     (await select('SELECT number, sha256 FROM migrations')).map((row) => [row.number, row.sha256]),
   );
-  const files = readdirSync(FOLDER)
-    .filter((name) => /^\d{3}_.*\.sql$/.test(name))
-    .sort();
+  const files = schemaFiles();
   const known = new Set(files.map((name) => Number(name.slice(0, 3))));
   const newer = [...applied.keys()].filter((number) => !known.has(number));
   if (newer.length > 0) {
@@ -57,6 +55,18 @@ export async function migrate(
       `INSERT INTO migrations (number, name, sha256) VALUES (${number}, '${name}', '${sha256}')`,
     );
   }
+}
+
+/** The statements of all files in order, as one server takes them. */
+export function schemaStatements(): string[] {
+  const of = (name: string) => splitStatements(readFileSync(join(FOLDER, name), 'utf8'));
+  return [MIGRATIONS, ...schemaFiles().flatMap(of)];
+}
+
+function schemaFiles(): string[] {
+  return readdirSync(FOLDER)
+    .filter((name) => /^\d{3}_.*\.sql$/.test(name))
+    .sort();
 }
 
 /** Statements of a file: split at `;` at the end of a line, comments taken out. */

@@ -17,7 +17,7 @@ export interface TestServer {
   /** From now on KILL QUERY ends nothing, or is refused with this code. */
   killNothing(code?: number): void;
   /** A client of its own. */
-  connect(database: string, settleMsMax?: number): Store;
+  connect(database: string, settleMsMax?: number, cluster?: string): Store;
   close(): Promise<void>;
 }
 
@@ -84,9 +84,9 @@ export async function startTestServer(): Promise<TestServer> {
       killsNothing = true;
       killCode = code;
     },
-    connect(database, settleMsMax) {
+    connect(database, settleMsMax, cluster = '') {
       const store = createClickHouseStore({
-        ...{ url: `http://127.0.0.1:${port}`, user: 'u', password: 'p', database },
+        ...{ url: `http://127.0.0.1:${port}`, user: 'u', password: 'p', database, cluster },
         ...(settleMsMax === undefined ? {} : { settleMsMax }),
       });
       stores.push(store);
@@ -102,4 +102,6 @@ export async function startTestServer(): Promise<TestServer> {
 
 /** What the ids that a statement asks for begin with. */
 const startsOf = (sql: string): string[] =>
-  [...sql.matchAll(/startsWith\(query_id, '([^']*)'\)/g)].map(([, start = '']) => start);
+  [...sql.matchAll(/startsWith\((?:initial_)?query_id, '([^']*)'\)/g)].map(
+    ([, start = '']) => start,
+  );

@@ -28,7 +28,7 @@ export async function deleteRows(
   for (let waitMs = LOOK_AGAIN_MS; ; waitMs = Math.min(waitMs * 2, LOOK_AGAIN_MS_MAX)) {
     const open = await store.select<{ reason: string }>(
       `SELECT latest_fail_reason AS reason FROM system.mutations
-       WHERE database = currentDatabase() AND table = 'records' AND NOT is_done`,
+       WHERE database = currentDatabase() AND table IN ('records', 'records_local') AND NOT is_done`,
     );
     const failed = open.find(({ reason }) => reason !== '');
     if (failed !== undefined) throw new AppError('store_refused', failed.reason);
