@@ -237,7 +237,7 @@ export function createGroup(options: GroupOptions): Group {
       isMember = false;
       // Others get the partitions at once; if it cannot be said, after the session's time.
       // By itself first: a client that is closed while it is a member may go on with its heartbeats.
-      await closeInTime({ close: () => consumer.leaveGroup(true) }, clock);
+      await closeInTime({ close: async () => consumer.leaveGroup(true) }, clock);
       await closeInTime({ close: () => consumer.close(true) }, clock);
     }
   }
