@@ -58,7 +58,7 @@ const ONE_PLACE: Record<string, string[]> = {
   chdb: ['engine/'],
   '@clickhouse/client': ['store/clickhouse.ts'],
   'fs-native-extensions': ['log/'],
-  '@platformatic/kafka': ['log/kafka.ts', 'log/kafka/'],
+  '@platformatic/kafka': ['log/kafka'],
   'prom-client': ['base/metrics.ts'],
   pino: ['base/logger.ts'],
   bowser: ['collect/steps/'],
