@@ -1,0 +1,195 @@
+/**
+ * Kafka itself, fetched once through Maven into a cache that all processes share: its jars, the
+ * metadata of a formatted controller, and a class archive that makes every start faster. One process
+ * makes it, others wait for it; what is there is complete, since it appears by a rename.
+ */
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { access, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { check } from '../src/base/check.ts';
+import { realDisk } from '../src/log/disk.ts';
+import { formatNode, METADATA, randomId } from './format.ts';
+import { findMaven, type Java, KafkaError, mavenEnvironment, nodeEnvironment } from './java.ts';
+import { createNode } from './node.ts';
+import { freeBase } from './ports.ts';
+import { places, properties } from './properties.ts';
+
+export interface Kafka {
+  readonly libs: string;
+  /** What every controller's data folder begins with: the levels of Kafka's features. */
+  readonly metadata: string;
+  /** For the JVM: its class archive. */
+  readonly options: readonly string[];
+}
+
+const POM = join(import.meta.dirname, 'pom.xml');
+const pom = readFileSync(POM, 'utf8');
+
+export const KAFKA_VERSION = /kafka_2\.13<\/artifactId>\s*<version>([^<]+)/.exec(pom)?.[1] ?? '';
+
+const CACHES = join(import.meta.dirname, '..', 'node_modules', '.cache');
+/** Another pom.xml is another folder. */
+const CACHE = join(CACHES, `kafka-${KAFKA_VERSION}-${shortHash(pom)}`);
+
+const LIBS = join(CACHE, 'libs');
+
+const LOCK_POLL_MS = 100;
+const PROGRESS_MS = 2_000;
+
+export function areJarsHere(): boolean {
+  return existsSync(LIBS);
+}
+
+/** @throws KafkaError in one sentence when it cannot be fetched. */
+export async function prepareKafka(
+  java: Java,
+  guard: readonly string[],
+  progress: (text: string) => void,
+): Promise<Kafka> {
+  if (areJarsHere()) {
+    const archive = await findArchive(java);
+    if (archive !== undefined) return kafkaWith(archive);
+  }
+  await mkdir(CACHES, { recursive: true });
+  const lockPath = `${CACHE}.lock`;
+  let lock = await realDisk.lock(lockPath);
+  if ('heldBy' in lock) progress(`waiting for process ${lock.heldBy}, which fetches Kafka`);
+  while ('heldBy' in lock) {
+    await delay(LOCK_POLL_MS);
+    lock = await realDisk.lock(lockPath);
+  }
+  try {
+    if (!areJarsHere()) await fetchJars(java, guard, progress);
+    return kafkaWith((await findArchive(java)) ?? (await makeArchive(java, guard, progress)));
+  } finally {
+    await lock.release();
+  }
+}
+
+function kafkaWith(archive: string): Kafka {
+  return {
+    libs: LIBS,
+    metadata: join(CACHE, METADATA),
+    options: [`-XX:SharedArchiveFile=${join(CACHE, archive)}`],
+  };
+}
+
+/** An archive holds the paths of the jars and fits one Java; the JVM ignores one that does not fit. */
+function archiveName(java: Java, bytes: number): string {
+  return `${shortHash(java.version + CACHE)}-${bytes}.jsa`;
+}
+
+/** Only with the size that its name says: a JVM dies of an archive that was cut off. */
+async function findArchive(java: Java): Promise<string | undefined> {
+  for (const name of await readdir(CACHE)) {
+    if (!name.endsWith('.jsa')) continue;
+    if (name === archiveName(java, (await stat(join(CACHE, name))).size)) return name;
+  }
+  return undefined;
+}
+
+async function fetchJars(
+  { program }: Java,
+  guard: readonly string[],
+  progress: (text: string) => void,
+): Promise<void> {
+  const maven = await findMaven();
+  progress(`fetching Kafka ${KAFKA_VERSION} through Maven, about 60 MB, only this once`);
+  const part = `${CACHE}.part`;
+  await rm(part, { recursive: true, force: true });
+  const libs = join(part, basename(LIBS));
+  // Not -ntp: its lines are how far it is.
+  const parameters = ['-B', '-f', POM, 'dependency:copy-dependencies', '-DincludeScope=runtime'];
+  const fetched = await run(
+    [...guard, maven, ...parameters, `-DoutputDirectory=${libs}`],
+    CACHES,
+    mavenEnvironment(),
+    (output) => {
+      const files = output.match(/^(\[INFO\] )?Downloaded /gm)?.length ?? 0;
+      if (files > 0) progress(`${files} files so far`);
+    },
+  );
+  if (fetched.code !== 0) {
+    const [, error = fetched.output.trim()] = /^\[ERROR\] (.*)/m.exec(fetched.output) ?? [];
+    throw new KafkaError(`Maven could not fetch Kafka: ${error.slice(0, 400)}`);
+  }
+  // A formatted controller has 400 bytes that only Kafka's own tool writes, the same for all.
+  const formatted = join(part, 'format');
+  await mkdir(formatted);
+  const [node] = places('single', 1);
+  check(node !== undefined, 'a single layout has a node');
+  await writeFile(join(formatted, 'server.properties'), properties(node, [node], 2_000));
+  const tool = ['-cp', join(libs, '*'), 'kafka.tools.StorageTool', 'format'];
+  const format = await run(
+    [...guard, program, ...tool, '-t', randomId(), '-c', 'server.properties'],
+    formatted,
+    nodeEnvironment(),
+  );
+  if (format.code !== 0) throw new KafkaError(`Kafka cannot be prepared: ${format.output.trim()}`);
+  await rename(join(formatted, 'data', METADATA), join(part, METADATA));
+  await rm(formatted, { recursive: true });
+  await rename(part, CACHE);
+}
+
+/** Lets one node start and stop, and keeps the classes that it loaded. Without it all works too. */
+async function makeArchive(
+  java: Java,
+  guard: readonly string[],
+  progress: (text: string) => void,
+): Promise<string> {
+  progress('making a class archive, so that later starts are faster');
+  for (const name of await readdir(CACHE))
+    if (![basename(LIBS), METADATA].includes(name))
+      await rm(join(CACHE, name), { recursive: true });
+  const folder = join(CACHE, 'archive');
+  const part = join(CACHE, 'archive.part');
+  const [place] = places('single', await freeBase());
+  check(place !== undefined, 'a single layout has a node');
+  await formatNode(folder, place.id, randomId(), join(CACHE, METADATA));
+  await writeFile(join(folder, 'server.properties'), properties(place, [place], 2_000));
+  const options = [`-XX:ArchiveClassesAtExit=${part}`];
+  const jvm = { program: java.program, libs: LIBS, options, guard };
+  const node = createNode(place, folder, jvm, () => undefined);
+  try {
+    await node.start();
+    await node.stop();
+    await access(part);
+  } catch (error) {
+    // An empty one says that it was tried, and is ignored.
+    await writeFile(part, '');
+    const why = error instanceof Error ? error.message : String(error);
+    progress(`there is no class archive, so starts stay slower: ${why}`);
+  }
+  const name = archiveName(java, (await stat(part)).size);
+  await rename(part, join(CACHE, name));
+  await rm(folder, { recursive: true, force: true });
+  return name;
+}
+
+/** Runs it to its end and answers all that it wrote. */
+async function run(
+  [command = '', ...parameters]: readonly string[],
+  cwd: string,
+  env: NodeJS.ProcessEnv,
+  progress: (output: string) => void = () => undefined,
+): Promise<{ code: number | null; output: string }> {
+  const child = spawn(command, parameters, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout.on('data', (chunk) => (output += chunk));
+  child.stderr.on('data', (chunk) => (output += chunk));
+  const timer = setInterval(() => progress(output), PROGRESS_MS);
+  try {
+    const [code] = (await once(child, 'close')) as [number | null];
+    return { code, output };
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8);
+}

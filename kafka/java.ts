@@ -1,0 +1,89 @@
+/**
+ * The programs that a real Kafka needs on this machine, and what to say where one is missing: Java
+ * always, Maven for the first download. The only place here that reads the environment.
+ */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** Kafka cannot run here, or has stopped; the message is one sentence for a person. */
+export class KafkaError extends Error {
+  override readonly name = 'KafkaError';
+}
+
+const JAVA_MAJOR_MIN = 17;
+
+export interface Java {
+  /** The program, by its path or as PATH finds it. */
+  readonly program: string;
+  /** All that it says of its version: another text may need another class archive. */
+  readonly version: string;
+}
+
+/** The major version in what `java -version` prints; undefined when that is something else. */
+export function javaMajor(text: string): number | undefined {
+  const [, first, second] = /version "(\d+)(?:\.(\d+))?/.exec(text) ?? [];
+  if (first === undefined) return undefined;
+  // Up to 8 it called itself 1.x.
+  return first === '1' ? Number(second) : Number(first);
+}
+
+/** @throws KafkaError when there is none, or an older one. */
+export async function findJava(): Promise<Java> {
+  const home = process.env.JAVA_HOME;
+  const program = home === undefined ? 'java' : join(home, 'bin', 'java');
+  // It writes to standard error. On macOS a stub of that name is there without any Java.
+  const version = await run(program, ['-version'], { env: nodeEnvironment() }).then(
+    ({ stderr }) => stderr,
+    () => '',
+  );
+  const major = javaMajor(version);
+  const install = `install Java ${JAVA_MAJOR_MIN} or later (a package such as openjdk-17-jre-headless) or let JAVA_HOME name one`;
+  const where = home === undefined ? 'PATH has no Java' : `JAVA_HOME (${home}) has no Java`;
+  if (major === undefined) throw new KafkaError(`Kafka needs Java, and ${where}: ${install}.`);
+  if (major < JAVA_MAJOR_MIN)
+    throw new KafkaError(`This Java is version ${major}, too old for Kafka: ${install}.`);
+  return { program, version };
+}
+
+/** @throws KafkaError when there is none. */
+export async function findMaven(): Promise<string> {
+  try {
+    await run('mvn', ['-v'], { env: mavenEnvironment() });
+    return 'mvn';
+  } catch (cause) {
+    throw new KafkaError(
+      'Kafka is fetched through Maven once, and PATH has no mvn that runs: install Maven 3.6.3 or later (a package such as maven).',
+      { cause },
+    );
+  }
+}
+
+/** Maven has settings of its own, which may lie anywhere in it. */
+export function mavenEnvironment(): NodeJS.ProcessEnv {
+  return process.env;
+}
+
+/** Kafka's JVMs take nothing from it: options that are meant for another Java could change them. */
+export function nodeEnvironment(): NodeJS.ProcessEnv {
+  return { PATH: process.env.PATH };
+}
+
+/** What npm took for itself of `npm run kafka --name`, where two dashes before it were left out. */
+export function takenByNpm(names: readonly string[]): string | undefined {
+  return names.find((name) => `npm_config_${name}` in process.env);
+}
+
+/**
+ * What to put before a command so that the kernel ends it when this process dies in any way, also
+ * by `kill -9`. Empty where there is no such program (macOS): there an orderly end has to do.
+ */
+export async function untilWeDie(): Promise<readonly string[]> {
+  const guard = ['setpriv', '--pdeathsig', 'KILL'];
+  return run('setpriv', ['--pdeathsig', 'KILL', 'true']).then(
+    () => guard,
+    () => [],
+  );
+}
