@@ -219,13 +219,15 @@ async function startParts(
 
   if (store !== undefined && processor !== undefined && roles.length === 3) {
     const { signal } = stopping;
+    const isSlow = isBehind || log?.isExclusive === false;
     const checked = checkSelf({
       ...{ url, key: selfKey, store, clock, signal },
       progress: processor.batches,
-      isBehind,
+      isBehind: isSlow,
     });
-    // What waits on the log goes first and may take minutes: it serves meanwhile.
-    if (isBehind) checked.catch(options.onFatal);
+    // What waits on the log goes first and may take minutes, and of a log that others have open as
+    // well the partitions may still be theirs: it serves meanwhile.
+    if (isSlow) checked.catch(options.onFatal);
     else await checked;
   }
   selfCheck = '';

@@ -8,8 +8,9 @@
  */
 import { check } from '../base/check.ts';
 import { AppError } from '../base/errors.ts';
-import type { Committed, LogRecord } from '../log/log.ts';
+import type { LogRecord } from '../log/log.ts';
 import { type Batch, finishBatch } from './batch.ts';
+import { type Begin, findBegin, type Intent } from './begin.ts';
 import type { Partition, ProcessorOptions, Turn } from './partition.ts';
 import { createErasedIds, type ErasedIds } from './window/erased-ids.ts';
 import { loadWindow, openWindow } from './window/load.ts';
@@ -31,13 +32,6 @@ export interface Processor {
   between<T>(partition: number, work: (owned: Partition, window: Window) => Promise<T>): Promise<T>;
   /** To be kept up to date by whoever erases: a copy of what was erased is a duplicate. */
   readonly erasedIds: ErasedIds;
-}
-
-/** A batch as it stands in the note of the log's committed offset: `offset` is its `from`. */
-interface Intent {
-  from: number;
-  to: number;
-  batch_id: number;
 }
 
 /** Of the column, an Int32; reached after years, and only a number for people. */
@@ -124,9 +118,12 @@ export function createProcessor(options: ProcessorOptions): Processor {
         try {
           const unplaced = { ...shared, partition, turn, signal: mine };
           await runPartition(unplaced, async () => whole ?? takeOverShared(partition, mine));
+          turn.opened.reject(takenOver(partition));
+        } catch (error) {
+          turn.opened.reject(error);
+          throw error;
         } finally {
           owned.delete(partition);
-          turn.opened.reject(takenOver(partition));
           if (!signal.aborted) turns[partition] = createTurn();
         }
       }
@@ -185,30 +182,26 @@ async function runPartition(
   if (taken === undefined) return;
   const { place, committed } = taken;
   const p: Partition = { ...unplaced, ...place };
-  const begunEnd = Math.max(committed.offset, readIntent(committed.note)?.to ?? 0);
+  const begin = await untilItAnswers(p, signal, () => findBegin(p, committed));
+  if (begin === undefined) return;
   // What a batch adds must not push out what the same batch added before.
-  const batchMax = Math.max(p.batchRowsMax, begunEnd - committed.offset);
+  const batchMax = Math.max(p.batchRowsMax, (begin.open?.to ?? 0) - begin.offset);
   const window = createWindow(
     { ...p.window, idsMax: Math.max(p.window.idsMax, batchMax) },
     p.keyHash,
   );
-  const sinceMs = await untilItAnswers(p, signal, async () => {
-    await refuseOlderLog(p, committed, begunEnd);
-    return openWindow(p, window);
-  });
+  const sinceMs = await untilItAnswers(p, signal, () => openWindow(p, window));
   if (sinceMs === undefined) return;
   p.turn.opened.resolve({ owned: p, window });
   await Promise.all([
     untilItAnswers(p, signal, () => loadWindow(p, window, sinceMs, signal)),
-    runBatches(p, window, committed),
+    runBatches(p, window, begin),
   ]);
 }
 
-async function runBatches(p: Partition, window: Window, committed: Committed): Promise<void> {
+async function runBatches(p: Partition, window: Window, begin: Begin): Promise<void> {
   const { log, partition, signal, clock } = p;
-  const last = readIntent(committed.note);
-  let offset = committed.offset;
-  let batchId = last?.batch_id ?? 0;
+  let { offset, batchId } = begin;
 
   /** False when the signal ended it before. */
   async function isCommitted(to: number, note: string): Promise<boolean> {
@@ -230,12 +223,12 @@ async function runBatches(p: Partition, window: Window, committed: Committed): P
     return true;
   }
 
-  if (last !== undefined && last.to > offset) {
-    p.logger.info({ partition, ...last }, 'finishing the batch that was open at the last end');
-    const records = await untilItAnswers(p, signal, () => readRange(p, last));
+  const { open } = begin;
+  if (open !== undefined) {
+    p.logger.info({ partition, ...open }, 'finishing the batch that was open at the last end');
+    const records = await untilItAnswers(p, signal, () => readRange(p, open));
     if (records === undefined) return;
-    const open = { ...last, records };
-    if (!(await p.turn.take(() => store(open, 'look first')))) return;
+    if (!(await p.turn.take(() => store({ ...open, records }, 'look first')))) return;
   }
 
   const limits = { recordsMax: p.batchRowsMax, bytesMax: p.batchBytesMax };
@@ -252,24 +245,6 @@ async function runBatches(p: Partition, window: Window, committed: Committed): P
     p.onBatch();
     await clock.sleep(p.batchIntervalMs - (clock.elapsed() - startedMs), signal);
   }
-}
-
-/**
- * Every offset that the store has of this log was begun by an intent on it. If not, the folder was
- * put back to an older state: its next offsets are taken, and new records would pass for stored.
- * @throws AppError `log_corrupt`.
- */
-async function refuseOlderLog(p: Partition, committed: Committed, begunEnd: number): Promise<void> {
-  const rows = await p.records.countFrom(p, begunEnd);
-  if (rows === 0) return;
-  // Or it is another one's by now, who has gone on; then this is refused.
-  if (!p.log.isExclusive) await p.log.commit(p.partition, committed.offset, committed.note);
-  throw new AppError(
-    'log_corrupt',
-    `The store holds ${rows} records of partition ${p.partition} from ${begunEnd} on that the ` +
-      'log folder has not begun to store: the folder is an older copy. Put back the newest one, ' +
-      'or move it away to begin a new log.',
-  );
 }
 
 /**
@@ -291,10 +266,6 @@ async function isInStore(
     return true;
   });
   return done === true;
-}
-
-function readIntent(note: string): Intent | undefined {
-  return note === '' ? undefined : (JSON.parse(note) as Intent);
 }
 
 /** Reads a whole open range again; the log keeps what is not committed. */

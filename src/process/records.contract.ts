@@ -92,9 +92,11 @@ export function recordsContract(name: string, open: () => Promise<RecordsUnderTe
       (await records.held(at(place), 4, 5)).map((row) => row.log_offset),
       [4],
     );
-    assert.equal(await records.countFrom(at(place), 4), 2);
-    assert.equal(await records.countFrom(at(place), 6), 0);
-    assert.equal(await records.countFrom({ ...at(place), partition: 1 }, 0), 0);
+    assert.deepEqual(await records.last(at(place), 4), {
+      ...{ log_offset: 5, event_id: '', batch_id: 1 },
+    });
+    assert.equal(await records.last(at(place), 6), undefined);
+    assert.equal(await records.last({ ...at(place), partition: 1 }, 0), undefined);
   });
 
   test(`${name}: the same rows are inserted as often as they come`, async () => {

@@ -29,6 +29,13 @@ export interface StoredCopy {
   received_ms: number;
 }
 
+/** The highest place that is stored, or was and is taken out: then it has no id. */
+export interface LastPlace {
+  log_offset: number;
+  event_id: string;
+  batch_id: number;
+}
+
 export interface Records {
   /**
    * The number of the log with this id, given now if it has none. Offsets are only compared within
@@ -66,8 +73,8 @@ export interface Records {
   /** The rows of the offsets from `from` to before `to`. */
   held(at: LogPartition, from: number, to: number): Promise<Held[]>;
 
-  /** How many rows there are from this offset on. */
-  countFrom(at: LogPartition, from: number): Promise<number>;
+  /** The highest place from this offset on; undefined when there is none. */
+  last(at: LogPartition, from: number): Promise<LastPlace | undefined>;
 
   /** The newest time of all rows; 0 when there are none. */
   newestMs(): Promise<number>;
@@ -161,14 +168,20 @@ export function createRecords(store: Store): Records {
         { log_id: at.logId, log_partition: at.partition, from, to },
       ),
 
-    async countFrom(at, from) {
-      const [counted] = await store.select<{ rows: number }>(
-        `SELECT count() AS rows FROM records
-         WHERE log_id = {log_id:UInt32} AND log_partition = {log_partition:UInt16}
-           AND log_offset >= {from:UInt64}`,
+    async last(at, from) {
+      const [last] = await store.select<LastPlace>(
+        `SELECT log_offset, event_id, batch_id FROM (
+           (SELECT log_offset, event_id, batch_id FROM records
+            WHERE log_id = {log_id:UInt32} AND log_partition = {log_partition:UInt16}
+              AND log_offset >= {from:UInt64} ORDER BY log_offset DESC LIMIT 1)
+           UNION ALL
+           (SELECT log_offset, '' AS event_id, toInt32(0) AS batch_id FROM removals
+            WHERE log_id = {log_id:UInt32} AND log_partition = {log_partition:UInt16}
+              AND log_offset >= {from:UInt64} ORDER BY log_offset DESC LIMIT 1))
+         ORDER BY log_offset DESC LIMIT 1`,
         { log_id: at.logId, log_partition: at.partition, from },
       );
-      return counted?.rows ?? 0;
+      return last;
     },
 
     async newestMs() {

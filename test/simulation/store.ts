@@ -290,10 +290,12 @@ export function createStore(
             .map(({ log_offset, outcome }) => ({ log_offset, outcome })),
         ),
 
-      countFrom: (at, from) =>
-        ask(actor, `rows of ${at.partition} from ${from}`, () => {
+      last: (at, from) =>
+        ask(actor, `last of ${at.partition} from ${from}`, () => {
           store.onOwner(actor, 'at work');
-          return rows.filter((row) => isAt(row, at) && row.log_offset >= from).length;
+          const there = rows.filter((row) => isAt(row, at) && row.log_offset >= from);
+          const last = there.sort((a, b) => b.log_offset - a.log_offset)[0];
+          return last && { log_offset: last.log_offset, event_id: last.event_id, batch_id: 1 };
         }),
 
       newestMs: () =>

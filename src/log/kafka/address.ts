@@ -25,7 +25,7 @@ export interface KafkaAddress {
 const MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const;
 type SaslMechanism = (typeof MECHANISMS)[number];
 
-export const KAFKA_ADDRESS =
+const KAFKA_ADDRESS =
   'kafka://host:port,host:port/topic[?partitions=N&replicas=N&min_isr=N&group=NAME&tls=yes&ca=FILE&sasl=MECHANISM]';
 
 const PARTS = /^kafka:\/\/(?:([^:@/]+):([^@/]*)@)?([^/?@]+)\/([\w.-]{1,249})(?:\?(.*))?$/;
