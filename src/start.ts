@@ -13,6 +13,7 @@ import type { Logger } from './base/logger.ts';
 import { createMetrics, type Metrics } from './base/metrics.ts';
 import { collectRoutes } from './collect/http.ts';
 import { HTTP_LIMITS } from './collect/limits.ts';
+import { openSteps } from './collect/steps.ts';
 import { type Config, isLoopback } from './config.ts';
 import { demoRoutes } from './demo/routes.ts';
 import { healthRoutes } from './health.ts';
@@ -172,7 +173,8 @@ async function startParts(
   });
   if (log !== undefined && roles.includes('collect')) {
     const trustProxy = config.CLICKSTREAM_TRUST_PROXY === 'yes';
-    routes.push(...collectRoutes({ log, keys, clock, metrics, dataFolder: data, trustProxy }));
+    const steps = openSteps({ clock, dataFolder: data });
+    routes.push(...collectRoutes({ log, keys, clock, metrics, steps, trustProxy }));
     // For trying it out; a server that others reach has no page that writes events.
     if (isLoopback(config.CLICKSTREAM_HOST)) routes.push(...demoRoutes(firstKey(config).key));
   }

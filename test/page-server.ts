@@ -16,6 +16,7 @@ import { createLogger } from '../src/base/logger.ts';
 import { createMetrics } from '../src/base/metrics.ts';
 import { collectRoutes } from '../src/collect/http.ts';
 import { HTTP_LIMITS } from '../src/collect/limits.ts';
+import { openSteps } from '../src/collect/steps.ts';
 import type { Event } from '../src/event/event.ts';
 import { decodeRecord } from '../src/event/wire.ts';
 import { createMemoryLog } from '../src/log/memory.ts';
@@ -49,7 +50,7 @@ export async function startPageServer(
     keys: new Map([[KEY, 'shop']]),
     clock: realClock,
     metrics: createMetrics(),
-    dataFolder: folder,
+    steps: openSteps({ clock: realClock, dataFolder: folder }),
     trustProxy: false,
     sdkFile: pathToFileURL(join(outDir, 'sdk.js')),
   });

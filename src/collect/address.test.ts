@@ -19,6 +19,7 @@ import { openFileLog } from '../log/file.ts';
 import type { Log } from '../log/log.ts';
 import { collectRoutes } from './http.ts';
 import { HTTP_LIMITS } from './limits.ts';
+import { openSteps } from './steps.ts';
 
 const ADDRESS = '193.0.6.139';
 const ADDRESS_V6 = '2001:67c:2e8:22::c100:68b';
@@ -54,7 +55,7 @@ test('an address leaves no trace', async (t) => {
     keys: new Map([[KEY, 'shop']]),
     clock: realClock,
     metrics,
-    dataFolder,
+    steps: openSteps({ clock: realClock, dataFolder }),
     trustProxy: true,
   });
   const server = createHttpServer(routes, HTTP_LIMITS, logger as never as Logger);

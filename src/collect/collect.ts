@@ -3,20 +3,12 @@
  * durable on the log. A refused one goes to the log as well, so that every event that arrived is
  * counted there; what is no JSON at all is no event and only counted as a request.
  */
-import { randomUUID } from 'node:crypto';
-import { check } from '../base/check.ts';
 import type { Clock } from '../base/clock.ts';
-import { AppError } from '../base/errors.ts';
 import type { Metrics } from '../base/metrics.ts';
-import type { Event } from '../event/event.ts';
-import { type Draft, EVENT_LIMITS, parseEvent, type Receipt, readEventId } from '../event/parse.ts';
-import { readerOf } from '../event/read.ts';
 import type { Rejection } from '../event/rejection.ts';
-import { encodeRecord, recordKey } from '../event/wire.ts';
 import type { Log, NewRecord } from '../log/log.ts';
 import type { BodyLimits } from './limits.ts';
-import { payloadOf } from './payload.ts';
-import { BadLine, splitBody } from './split.ts';
+import { receive } from './record.ts';
 import type { Arrival, Step } from './step.ts';
 
 export interface CollectorOptions {
@@ -49,10 +41,8 @@ export type Collector = (
   sender: Sender,
 ) => Promise<Answer>;
 
-const readTime = readerOf({ is: 'time' });
-
 export function createCollector(options: CollectorOptions): Collector {
-  const { log, steps, clock, metrics, limits } = options;
+  const { log, clock, metrics } = options;
   const countAccepted = metrics.counter(
     'clickstream_events_accepted_total',
     'Events that are durable on the log.',
@@ -69,28 +59,18 @@ export function createCollector(options: CollectorOptions): Collector {
   );
 
   return async (body, contentType, sender) => {
-    const inputs = splitBody(body, contentType, limits);
-    const receivedAtMs = clock.now();
-    const arrival = { ...sender, receivedAtMs, sentAtMs: readSentAt(inputs.sentAt) };
-    const { escaped } = inputs;
-    const receipt = { project_id: sender.projectId, received_at: receivedAtMs, escaped };
-    const putAll = steps.map((step) => step(arrival));
+    const arrival = { ...sender, receivedAtMs: clock.now() };
+    const { inputs, take } = receive(body, contentType, arrival, options);
     const records: NewRecord[] = [];
     const rejected: Answer['rejected'] = [];
     let withoutId = 0;
 
-    for (const [index, input] of inputs.events.entries()) {
-      const event: Draft | Rejection =
-        input instanceof BadLine ? { reason: 'not_json', field: '' } : parseEvent(input, receipt);
-      const isWithoutId = 'reason' in event || event.event_id === undefined;
-      const record = 'reason' in event ? event : complete(event, putAll);
-      if ('reason' in record) {
-        rejected.push({ index, reason: record.reason, field: record.field });
-        records.push(rejectedRecord(input, record, receipt));
-      } else {
-        records.push(record);
-        if (isWithoutId) withoutId++;
-      }
+    for (const [index, input] of inputs.entries()) {
+      const { record, refused, isWithoutId } = take(input);
+      records.push(record);
+      if (refused !== undefined) {
+        rejected.push({ index, reason: refused.reason, field: refused.field });
+      } else if (isWithoutId) withoutId++;
     }
 
     if (records.length > 0) {
@@ -103,41 +83,4 @@ export function createCollector(options: CollectorOptions): Collector {
     for (const { reason } of rejected) countRejected(1, { reason });
     return withoutId === 0 ? { accepted, rejected } : { accepted, rejected, without_id: withoutId };
   };
-}
-
-/** The record of an event that every step and the limit of size let through. */
-function complete(draft: Draft, putAll: readonly ReturnType<Step>[]): NewRecord | Rejection {
-  for (const put of putAll) {
-    const refused = put(draft);
-    if (refused !== undefined) return refused;
-  }
-  const { event_id, visitor_id, session_id, event_time } = draft;
-  check(event_id !== undefined && event_time !== undefined, 'the steps give an id and a time');
-  check(visitor_id !== undefined && session_id !== undefined, 'the steps give a visitor');
-  const bytes = encodeRecord({ event: draft as Event });
-  if (bytes.length > EVENT_LIMITS.bytesMax) return { reason: 'too_large', field: '' };
-  return { key: recordKey(draft.project_id, event_id), bytes, timeMs: draft.received_at };
-}
-
-function rejectedRecord(input: unknown, refused: Rejection, receipt: Receipt): NewRecord {
-  const { project_id, received_at } = receipt;
-  const event_id = readEventId(input) ?? randomUUID();
-  return {
-    key: recordKey(project_id, event_id),
-    bytes: encodeRecord({
-      rejected: { ...refused, project_id, event_id, received_at, payload: payloadOf(input) },
-    }),
-    timeMs: received_at,
-  };
-}
-
-function readSentAt(sentAt: unknown): number | undefined {
-  if (sentAt === undefined || sentAt === null || sentAt === '') return undefined;
-  const ms = readTime(sentAt, true);
-  if (typeof ms !== 'number') {
-    throw new AppError('bad_request', '`sent_at` of the batch is not a time.', {
-      field: 'sent_at',
-    });
-  }
-  return ms;
 }

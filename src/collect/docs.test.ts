@@ -22,6 +22,7 @@ import { createMemoryLog } from '../log/memory.ts';
 import { collectRoutes } from './http.ts';
 import { BODY_LIMITS, HTTP_LIMITS, LOAD_LIMITS } from './limits.ts';
 import { CHANNELS } from './steps/put-channel.ts';
+import { openSteps } from './steps.ts';
 
 const page = readFileSync(new URL('../../docs/events.md', import.meta.url), 'utf8');
 const number = (value: number) => value.toLocaleString('en');
@@ -108,7 +109,7 @@ test('the examples answer as the page says', async (t) => {
     keys: new Map([['shop-dev-key', 'shop']]),
     clock: realClock,
     metrics: createMetrics(),
-    dataFolder,
+    steps: openSteps({ clock: realClock, dataFolder }),
     trustProxy: false,
   });
   const server = createHttpServer(routes, HTTP_LIMITS, createLogger('silent'));

@@ -21,6 +21,7 @@ import type { Log } from '../log/log.ts';
 import { createMemoryLog } from '../log/memory.ts';
 import { type CollectOptions, collectRoutes } from './http.ts';
 import { BODY_LIMITS, HTTP_LIMITS } from './limits.ts';
+import { openSteps } from './steps.ts';
 
 const KEY = 'test-key-1';
 const ONE = '{"event_name":"a","event_id":"1"}';
@@ -45,7 +46,8 @@ async function setUp(t: TestContext, { timeoutMs, httpLimits, ...options }: SetU
   } as never as Logger;
   const keys = new Map([[KEY, 'shop']]);
   const routes = collectRoutes({
-    ...{ log, keys, clock: realClock, metrics, dataFolder, trustProxy: false },
+    ...{ log, keys, clock: realClock, metrics, trustProxy: false },
+    steps: openSteps({ clock: realClock, dataFolder }),
     ...options,
   });
   const limits =

@@ -14,7 +14,7 @@ import { createCollector } from './collect.ts';
 import { BODY_LIMITS, LOAD_LIMITS, RETRY_AFTER_S } from './limits.ts';
 import { createLoad } from './load.ts';
 import { cameFromPage, clientAddress, writeKeyOf } from './sender.ts';
-import { openSteps } from './steps.ts';
+import type { Step } from './step.ts';
 
 export interface CollectOptions {
   log: Log;
@@ -22,8 +22,7 @@ export interface CollectOptions {
   keys: ReadonlyMap<string, string>;
   clock: Clock;
   metrics: Metrics;
-  /** Where the salt of the day is kept. */
-  dataFolder: string;
+  steps: readonly Step[];
   /** The address of the client is the last of X-Forwarded-For. */
   trustProxy: boolean;
   /** The built browser SDK. */
@@ -36,10 +35,9 @@ const SDK_FILE = new URL('../../dist/sdk.js', import.meta.url);
 const SDK_CACHE_S = 300;
 const PREFLIGHT_CACHE_S = 86_400;
 
-/** @throws Error when the table of countries or the data folder cannot be read. */
 export function collectRoutes(options: CollectOptions): Route[] {
   const { keys, metrics, trustProxy, sdkFile = SDK_FILE, bodyLimits = BODY_LIMITS } = options;
-  const collect = createCollector({ ...options, steps: openSteps(options), limits: bodyLimits });
+  const collect = createCollector({ ...options, limits: bodyLimits });
   const load = createLoad(options.loadLimits ?? LOAD_LIMITS);
   const countRequest = metrics.counter(
     'clickstream_collect_requests_total',
