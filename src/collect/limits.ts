@@ -40,6 +40,9 @@ export const BODY_LIMITS: BodyLimits = {
   discardMs: 1_000,
 };
 
+/** Of one message of a source: as of a body, but nobody could send it again in parts. */
+export const SOURCE_LIMITS: BodyLimits = { ...BODY_LIMITS, eventsMax: 10_000 };
+
 export interface LoadLimits {
   /** Bytes of all bodies that are being read or processed. */
   bytesMax: number;
