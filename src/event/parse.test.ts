@@ -134,6 +134,15 @@ test('an event keeps its fields in their canonical form', () => {
   });
 });
 
+test('a whole number with a point is one where a table has written it, and nowhere else', () => {
+  for (const name of ['add_to_cart_product_id', 'purchased_product_id']) {
+    assert.equal(taken({ event_name: 'x', [name]: '15311.0' }).product_id, '15311');
+    assert.equal(taken({ event_name: 'x', [name]: '15311.5' }).product_id, '15311.5');
+    assert.equal(taken({ event_name: 'x', [name]: 'v1.0' }).product_id, 'v1.0');
+  }
+  assert.equal(taken({ event_name: 'x', product_id: '15311.0' }).product_id, '15311.0');
+});
+
 test('keys that have no field move into the properties, which win', () => {
   const event = taken({
     event_name: 'x',

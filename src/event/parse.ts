@@ -143,9 +143,14 @@ function readAliases(
     if (isAbsent(value) || into[field] !== undefined || read === undefined) continue;
     const result = read(value, escaped);
     if (typeof result === 'object') return { reason: result.reason, field: name };
-    into[field] = result;
+    into[field] = field === 'product_id' ? withoutPoint(String(result)) : result;
   }
   return undefined;
+}
+
+/** `15311.0`: tables with empty cells write whole numbers so, and these names come from tables. */
+function withoutPoint(id: string): string {
+  return /^\d+\.0+$/.test(id) ? id.slice(0, id.indexOf('.')) : id;
 }
 
 function readItems(input: Values, event: Values, escaped: boolean): Rejection | undefined {
