@@ -146,6 +146,22 @@ export const SETTINGS = {
     says: 'write keys; on a loopback address shop:shop-dev-key if none is given',
     conceal: () => '…',
   } satisfies Setting<Map<string, string>> as Setting<Map<string, string>>,
+  CLICKSTREAM_SOURCE: text(
+    'kafka://host:port,host:port/topic[?group=NAME…], or empty',
+    /^$|^kafka:\/\//,
+    {
+      default: '',
+      says: 'a topic that others fill with events, read by every process that collects',
+    },
+  ),
+  CLICKSTREAM_SOURCE_PROJECT: text(
+    'a project of CLICKSTREAM_KEYS, or empty',
+    /^[a-z0-9_-]{0,64}$/,
+    {
+      default: '',
+      says: 'project of the events of that topic; the first of CLICKSTREAM_KEYS if empty',
+    },
+  ),
   CLICKSTREAM_LOGIN: text(
     'user:password, a password of 12 characters or more, or empty',
     /^$|^[^:]+:.{12,}$/,
@@ -263,7 +279,22 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   } else if (checked.CLICKSTREAM_KEYS.size === 0) {
     checked.CLICKSTREAM_KEYS.set('shop-dev-key', 'shop');
   }
+  checkSourceProject(checked);
   return Object.freeze(checked);
+}
+
+/** A name with a slip of the pen would be a project that nobody looks at. */
+function checkSourceProject({
+  CLICKSTREAM_SOURCE_PROJECT: project,
+  CLICKSTREAM_KEYS,
+}: Config): void {
+  const known = new Set(CLICKSTREAM_KEYS.values());
+  if (project === '' || known.has(project)) return;
+  throw new AppError(
+    'bad_setting',
+    `CLICKSTREAM_SOURCE_PROJECT is "${project}", which no key of CLICKSTREAM_KEYS names; it takes one of ${[...known].join(', ')}, or nothing for the first.`,
+    { field: 'CLICKSTREAM_SOURCE_PROJECT' },
+  );
 }
 
 /** An event must be in the store for as long as a copy of it, or its record on the log, may ask for it. */

@@ -30,6 +30,7 @@ interface Tools {
 }
 
 const DATABASE = 'clickstream';
+const SOURCE_GROUP = 'clickstream-source';
 
 const MB = 1024 * 1024;
 const HOUR_MS = 3_600_000;
@@ -87,6 +88,26 @@ export async function openLog(config: Config, tools: Tools, disk: Disk = realDis
 
 function isKafka(config: Config): boolean {
   return config.CLICKSTREAM_LOG.startsWith('kafka:');
+}
+
+/**
+ * The topic that others fill (`CLICKSTREAM_SOURCE`), read as a log.
+ * @throws AppError `bad_setting`; `log_unreachable` when it does not answer yet.
+ */
+export async function openSource(config: Config, tools: Tools): Promise<Log> {
+  const { CLICKSTREAM_SOURCE: source, CLICKSTREAM_KAFKA_LOGIN: login } = config;
+  const address = readKafkaAddress(source, 'CLICKSTREAM_SOURCE', login);
+  // The processors' group is another one, also where both topics are on the same brokers.
+  const isNamed = new URLSearchParams(source.split('?')[1]).has('group');
+  return openKafkaLog({
+    ...tools,
+    address: isNamed ? address : { ...address, group: SOURCE_GROUP },
+    isForeign: true,
+    keepMs: Number.POSITIVE_INFINITY,
+    ackMsMax: config.CLICKSTREAM_KAFKA_ACK_MS,
+    sessionMs: config.CLICKSTREAM_KAFKA_SESSION_MS,
+    bytesInFlightMax: 64 * MB,
+  });
 }
 
 /** @throws AppError `bad_setting` when there is no log yet, for who must not make one. */

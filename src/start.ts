@@ -19,7 +19,7 @@ import { demoRoutes } from './demo/routes.ts';
 import { healthRoutes } from './health.ts';
 import type { Log } from './log/log.ts';
 import { logGauges } from './log-gauges.ts';
-import { makeFolder, openLog, openStore } from './open.ts';
+import { makeFolder, openLog, openSource, openStore } from './open.ts';
 import { createFreshness } from './process/freshness.ts';
 import { pipelineGauges, pipelineRoute } from './process/pipeline/http.ts';
 import { createPipeline, type Pipeline } from './process/pipeline/pipeline.ts';
@@ -33,6 +33,7 @@ import { createQuestions } from './query/run.ts';
 import { openRunningFile } from './running-file.ts';
 import { checkSelf, SELF_CHECK_PROJECT } from './self-check.ts';
 import { firstKey, startDemo } from './start-demo.ts';
+import { startSource } from './start-source.ts';
 import { startUpkeep, type Upkeep } from './start-upkeep.ts';
 import type { Store } from './store/store.ts';
 
@@ -72,6 +73,7 @@ const OPENED_MS_MAX = 60_000;
 export interface Open {
   openLog: typeof openLog;
   openStore: typeof openStore;
+  openSource: typeof openSource;
 }
 
 /** What was opened so far, with how it is closed: in the opposite order, also after a failed start. */
@@ -84,7 +86,7 @@ type Closers = (() => Promise<void>)[];
 export async function start(
   config: Config,
   options: StartOptions,
-  open: Open = { openLog, openStore },
+  open: Open = { openLog, openStore, openSource },
 ): Promise<System> {
   const closers: Closers = [];
   const stop = async (): Promise<void> => {
@@ -175,6 +177,8 @@ async function startParts(
     const trustProxy = config.CLICKSTREAM_TRUST_PROXY === 'yes';
     const steps = openSteps({ clock, dataFolder: data });
     routes.push(...collectRoutes({ log, keys, clock, metrics, steps, trustProxy }));
+    const { openSource } = open;
+    closers.push(await startSource({ ...options, config, log, steps, metrics, openSource }));
     // For trying it out; a server that others reach has no page that writes events.
     if (isLoopback(config.CLICKSTREAM_HOST)) routes.push(...demoRoutes(firstKey(config).key));
   }

@@ -5,7 +5,7 @@
 import { realClock } from '../../src/base/clock.ts';
 import { createLogger } from '../../src/base/logger.ts';
 import { readConfig } from '../../src/config.ts';
-import { type OpenStore, openLog, openStore } from '../../src/open.ts';
+import { type OpenStore, openLog, openSource, openStore } from '../../src/open.ts';
 import { start } from '../../src/start.ts';
 import { createKillingDisk } from './killing-disk.ts';
 import { createKillingStore } from './killing-store.ts';
@@ -40,6 +40,7 @@ start(
       opened = await openStore(...parameters);
       return { ...opened, store: createKillingStore(opened.store, trigger) };
     },
+    openSource,
   },
 ).then((system) => {
   process.on('SIGTERM', () => system.stop().then(() => process.exit(0), onFatal));
