@@ -13,6 +13,7 @@ import { audit } from './commands/audit.ts';
 import { type Command, readArguments } from './commands/command.ts';
 import { erase } from './commands/erase.ts';
 import { rejected } from './commands/rejected.ts';
+import { sendOriginalCommand } from './commands/send-original.ts';
 import { users } from './commands/users.ts';
 import { type Config, readConfig, settingsHelp } from './config.ts';
 import { start } from './start.ts';
@@ -21,6 +22,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ['audit', audit],
   ['erase', erase],
   ['rejected', rejected],
+  ['send-original', sendOriginalCommand],
   ['users', users],
 ]);
 
@@ -35,11 +37,11 @@ const version = (
 
 const HELP = `Clickstream ${version}: self-hosted, real-time clickstream analytics.
 
-  npm start                      everything embedded, with a synthetic shop sending events
-  npm start -- --no-demo         the same without the shop
-  npm run clickstream            the same without the shop, as a service runs it
-${[...COMMANDS].map(([name, { says }]) => `  ${`npm run clickstream ${name}`.padEnd(29)}  ${says}`).join('\n')}
-  npm run clickstream -- --help  this text; <command> --help: what the command takes
+  npm start                          everything embedded, with a synthetic shop sending events
+  npm start -- --no-demo             the same without the shop
+  npm run clickstream                the same without the shop, as a service runs it
+${[...COMMANDS].map(([name, { says }]) => `  ${`npm run clickstream ${name}`.padEnd(33)}  ${says}`).join('\n')}
+  npm run clickstream -- --help      this text; <command> --help: what the command takes
 
 Settings are environment variables:
 ${settingsHelp()}

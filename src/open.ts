@@ -110,6 +110,22 @@ export async function openSource(config: Config, tools: Tools): Promise<Log> {
   });
 }
 
+/**
+ * A topic that a command writes to; made if it is not there.
+ * @throws AppError `bad_setting`, `log_unreachable`.
+ */
+export async function openTopic(address: string, config: Config, tools: Tools): Promise<Log> {
+  return openKafkaLog({
+    ...tools,
+    address: readKafkaAddress(address, '--to', config.CLICKSTREAM_KAFKA_LOGIN),
+    isForeign: false,
+    keepMs: Number.POSITIVE_INFINITY,
+    ackMsMax: config.CLICKSTREAM_KAFKA_ACK_MS,
+    sessionMs: config.CLICKSTREAM_KAFKA_SESSION_MS,
+    bytesInFlightMax: 64 * MB,
+  });
+}
+
 /** @throws AppError `bad_setting` when there is no log yet, for who must not make one. */
 export function checkLogExists(config: Config): void {
   if (isKafka(config)) return;
