@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
 import type { Clock } from '../base/clock.ts';
 import { realClock } from '../base/clock.ts';
 import { AppError, type Code } from '../base/errors.ts';
@@ -327,6 +328,81 @@ test('a partition that another one has taken ends quietly, and the others go on'
   const arrived = await inShort(log);
   const owned = (counts[0] ?? 0) + (counts[3] ?? 0);
   assert.ok(arrived.length >= owned);
+});
+
+/** Of each id the different records that are on the log; one of each is what the window needs. */
+async function distinct(log: Log): Promise<Map<string, Set<string>>> {
+  const found = new Map<string, Set<string>>();
+  for (const { bytes, timeMs } of await log.read(0, 0, ALL)) {
+    const wire = decodeRecord(bytes);
+    const { event_id } = 'event' in wire ? wire.event : wire.rejected;
+    const same = found.get(event_id) ?? new Set();
+    found.set(event_id, same.add(`${timeMs} ${Buffer.from(bytes).toString()}`));
+  }
+  return found;
+}
+
+test('however often it is killed, and whenever it goes on, a message gives the same records', async () => {
+  const body = fc.constantFrom<Sent>(
+    { event_name: 'x' },
+    [{ event_name: 'x' }, { name: 'x' }],
+    'poison',
+    '',
+    [],
+  );
+  const ageMs = fc.constantFrom(0, 1_000, 40 * DAY_MS, NOW, NOW + 1, NOW - 1_700_000, -2 * DAY_MS);
+  const life = fc.record({
+    pauseMs: fc.constantFrom(0, 1_000, 3 * DAY_MS, -DAY_MS / 24),
+    /** Of the calls of this life, which ones end it or leave open what happened. */
+    killed: fc.nat(8),
+    lost: fc.array(fc.nat(8), { maxLength: 3 }),
+    batchMax: fc.integer({ min: 1, max: 5 }),
+  });
+  const world = fc.record({
+    messages: fc.array(fc.tuple(body, ageMs), { minLength: 1, maxLength: 12 }),
+    lives: fc.array(life, { maxLength: 5 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(world, async ({ messages, lives }) => {
+      const source = withGaps(
+        await sourceOf(...messages.map(([text, ms]) => message(text, NOW - ms))),
+      );
+      const log = createMemoryLog({ partitions: 1 });
+      let nowMs = NOW;
+      for (const { pauseMs, killed, lost, batchMax } of lives) {
+        nowMs += pauseMs;
+        let calls = 0;
+        /** Done or not, and then killed or without an answer. */
+        const faulty = async <T>(call: () => Promise<T>): Promise<T> => {
+          const number = calls++;
+          if (number === killed && batchMax % 2 === 0) throw new Killed();
+          const answer = await call();
+          if (number === killed) throw new Killed();
+          if (lost.includes(number)) throw new AppError('log_unreachable', 'No answer.');
+          return answer;
+        };
+        const shaky: Log = {
+          ...source,
+          read: (partition, from, limits) =>
+            source.read(partition, from, { ...limits, recordsMax: batchMax }),
+          commit: (...of) => faulty(() => source.commit(...of)),
+        };
+        const append: Log['append'] = (records) => faulty(() => log.append(records));
+        await run({ source: shaky, log: { ...log, append }, nowMs }).catch((error: unknown) => {
+          if (!(error instanceof Killed)) throw error;
+        });
+      }
+      await run({ source, log, nowMs: nowMs + 5 * DAY_MS });
+      const found = await distinct(log);
+      const sizes = messages.map(([text]) => (Array.isArray(text) ? text.length : 1));
+      assert.equal(
+        found.size,
+        sizes.reduce((all, size) => all + size, 0),
+      );
+      for (const records of found.values()) assert.equal(records.size, 1, [...records].join('\n'));
+    }),
+    { numRuns: 300 },
+  );
 });
 
 /** Offsets 5, 8, 11, …: as of a topic that is compacted, or written in transactions. */
