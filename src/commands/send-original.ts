@@ -12,7 +12,7 @@ const HELP = `npm run clickstream -- send-original [options]
 
 Fills a topic with events of a synthetic shop in the 21-field shape of ecommerce_clickstream_data.
 
-  --to ADDRESS   kafka://host:port/topic (default: CLICKSTREAM_SOURCE)
+  --to ADDRESS   kafka://host:port/topic (default: CLICKSTREAM_SOURCE); made if it is not there
   --events N     how many (default 1000)
   --rate R       so many a second, happening as they are sent (default 50);
                  0: at once, as events of the last --days
@@ -54,7 +54,7 @@ export const sendOriginalCommand: Command = {
     });
     const topic = await openTopic(to, config, {
       clock,
-      logger: createLogger(config.CLICKSTREAM_LOG_LEVEL),
+      logger: createLogger('warn'),
       onFatal(error) {
         throw error;
       },
