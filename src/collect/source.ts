@@ -14,7 +14,7 @@ import { AppError, type Code } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Log, LogRecord, NewRecord } from '../log/log.ts';
-import { EVENT_TIME_AHEAD_MS_MAX, EVENT_TIME_MS_MIN } from './limits.ts';
+import { EVENT_TIME_MS_MIN } from './limits.ts';
 import { takeMessage } from './message.ts';
 import type { Taken } from './record.ts';
 import type { Step } from './step.ts';
@@ -41,6 +41,12 @@ const READ_WAIT_MS = 1_000;
 const RETRY_MS = 50;
 const RETRY_MS_MAX = 5_000;
 const PASSES_BY: readonly Code[] = ['log_full', 'log_unreachable', 'overloaded'];
+
+/**
+ * How far the time of a message may be ahead of this clock. Nothing was received in the future, and
+ * a log on Kafka refuses what is an hour ahead of its brokers.
+ */
+const AHEAD_MS_MAX = 1_800_000;
 
 /** The time of those messages before offset `to` that have none of their own. */
 interface Given {
@@ -226,7 +232,7 @@ function take({ source, partition, projectId, steps }: Followed, r: LogRecord, n
 
 /** A time as an event may have one: seconds taken for milliseconds, 0 and -1 are none. */
 function hasTime({ timeMs }: LogRecord, nowMs: number): boolean {
-  return timeMs >= EVENT_TIME_MS_MIN && timeMs <= nowMs + EVENT_TIME_AHEAD_MS_MAX;
+  return timeMs >= EVENT_TIME_MS_MIN && timeMs <= nowMs + AHEAD_MS_MAX;
 }
 
 function readGiven(note: string): Given | undefined {
