@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { Admin } from '@platformatic/kafka';
+import { Admin, Producer } from '@platformatic/kafka';
 import { type KafkaCluster, startKafka, whyNoKafka } from '../../kafka/cluster.ts';
 import { realClock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
@@ -205,6 +205,58 @@ describe('Kafka', { skip }, () => {
     const configs = [{ name: 'cleanup.policy', value: 'compact' }];
     await admin.createTopics({ topics: [topic], partitions: 1, replicas: 1, configs });
     await assert.rejects(open(topic), /cleanup\.policy=compact; as a log it needs delete/);
+  });
+
+  test('a topic that takes less at once refuses what is larger, and takes the rest', async () => {
+    const topic = newTopic();
+    const configs = [{ name: 'max.message.bytes', value: '5000' }];
+    await admin.createTopics({ topics: [topic], partitions: 1, replicas: 1, configs });
+    const log = await open(topic);
+    const of = (bytes: number): NewRecord => ({ ...record('x'), bytes: new Uint8Array(bytes) });
+    await assert.rejects(log.append([of(5_000)]), { code: 'too_large' });
+    // Each of them fits, and all at once do not.
+    await Promise.all([1, 2, 3, 4].map(() => log.append([of(3_000)])));
+    assert.deepEqual((await log.stats()).ends, [4]);
+    await log.close();
+  });
+
+  test('records may lie in the future: a collector with a wrong clock is no reason to lose them', async () => {
+    const log = await open(newTopic(), '&partitions=1');
+    const timeMs = realClock.now() + 10 * 365 * 86_400_000;
+    await log.append([{ ...record('x'), timeMs }]);
+    const [read] = await log.read(0, 0, { recordsMax: 1, bytesMax: 1, waitMs: 0 });
+    assert.equal(read?.timeMs, timeMs);
+    await log.close();
+  });
+
+  test('of a topic that others fill, gaps are passed and what was taken back is not read', async () => {
+    const topic = newTopic();
+    await admin.createTopics({ topics: [topic], partitions: 1, replicas: 1 });
+    const producer = new Producer({
+      clientId: 'test',
+      bootstrapBrokers: kafka.brokers.split(','),
+      transactionalId: topic,
+      idempotent: true,
+    });
+    const send = async (text: string, end: 'commit' | 'abort') => {
+      const transaction = await producer.beginTransaction();
+      const messages = [{ topic, partition: 0, value: Buffer.from(text) }];
+      await transaction.send({ messages });
+      await transaction[end]();
+    };
+    await send('kept', 'commit');
+    await send('taken back', 'abort');
+    await send('kept too', 'commit');
+    await producer.close();
+    const log = await open(topic, '', { isForeign: true });
+    const all = { recordsMax: 9, bytesMax: 1_000, waitMs: 0 };
+    const texts = (records: Awaited<ReturnType<Log['read']>>) =>
+      records.map(({ offset, bytes }) => `${offset} ${Buffer.from(bytes).toString()}`);
+    assert.deepEqual(texts(await log.read(0, 0, all)), ['0 kept', '4 kept too']);
+    assert.deepEqual(texts(await log.read(0, 1, all)), ['4 kept too']);
+    await log.commit(0, 5);
+    assert.deepEqual(await log.committed(0), { offset: 5, note: '' });
+    await log.close();
   });
 
   test('an append that no broker answers ends in time, and says so', async () => {

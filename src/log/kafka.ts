@@ -82,7 +82,8 @@ class KafkaLog implements Log {
     this.#pool = createPool(options.address);
     this.#group = createGroup({ ...options, topic, pool: this.#pool });
     const numbers = Array.from({ length: partitions }, (_, partition) => partition);
-    const shared = { ...options, topic, pool: this.#pool };
+    const { batchBytesMax } = topic;
+    const shared = { ...options, topic, batchBytesMax, pool: this.#pool };
     this.#appenders = numbers.map((partition) => createAppender({ ...shared, partition }));
     this.#readers = numbers.map((partition) => createReader({ ...shared, partition }));
   }

@@ -9,7 +9,6 @@ import { AppError } from '../../base/errors.ts';
 import type { NewRecord } from '../log.ts';
 import type { KafkaAddress } from './address.ts';
 import { clientOptions, closeInTime, unreachable } from './connect.ts';
-import { BATCH_BYTES_MAX } from './topic.ts';
 
 /** Of one request: what more waits goes with the next. */
 const REQUEST_BYTES = 1024 * 1024;
@@ -27,6 +26,7 @@ interface Call {
 export interface AppenderOptions {
   address: KafkaAddress;
   partition: number;
+  batchBytesMax: number;
   clock: Clock;
   /** How long an append waits for the brokers: longer than they take to elect a leader. */
   ackMsMax: number;
@@ -47,8 +47,9 @@ export function sizeOf(records: readonly NewRecord[]): number {
 }
 
 export function createAppender(options: AppenderOptions): Appender {
-  const { address, partition, clock, ackMsMax } = options;
+  const { address, partition, batchBytesMax, clock, ackMsMax } = options;
   const { topic } = address;
+  const requestBytes = Math.min(REQUEST_BYTES, batchBytesMax);
   const waiting: Call[] = [];
   let producer: Producer | undefined;
   let running: Promise<void> | undefined;
@@ -69,7 +70,7 @@ export function createAppender(options: AppenderOptions): Appender {
     let bytes = 0;
     const end = waiting.findIndex((call, i) => {
       bytes += call.bytes;
-      return i > 0 && bytes > REQUEST_BYTES;
+      return i > 0 && bytes > requestBytes;
     });
     return waiting.splice(0, end === -1 ? waiting.length : end);
   }
@@ -123,8 +124,8 @@ export function createAppender(options: AppenderOptions): Appender {
   return {
     append(records) {
       const bytes = sizeOf(records);
-      if (bytes > BATCH_BYTES_MAX) {
-        const message = `The log takes ${BATCH_BYTES_MAX} bytes at once, not ${bytes}.`;
+      if (bytes > batchBytesMax) {
+        const message = `The log takes ${batchBytesMax} bytes at once, not ${bytes}.`;
         return Promise.reject(new AppError('too_large', message));
       }
       return new Promise((resolve, reject) => {

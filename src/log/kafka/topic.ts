@@ -18,8 +18,14 @@ import {
 
 const PARTITIONS = 4;
 const REPLICAS = 2;
-/** Of one batch; an append to one partition is never cut. */
-export const BATCH_BYTES_MAX = 8 * 1024 * 1024;
+/** Of one batch, where the topic is made; an append to one partition is never cut. */
+const BATCH_BYTES_MAX = 8 * 1024 * 1024;
+/** What the head of a batch takes of it. */
+const BATCH_HEAD_BYTES = 1024;
+/** Below it a start warns: clocks are wrong by more than this. */
+const AHEAD_MS_MIN = 86_400_000;
+/** A collector whose clock is ahead must not be refused for it. */
+const FOR_EVER_MS = '9223372036854775807';
 /** How long a start waits for the brokers. */
 const OPEN_MS_MAX = 20_000;
 /** After it was made, until each broker knows it. */
@@ -27,6 +33,8 @@ const MADE_MS = 50;
 
 export interface WatchedTopic {
   readonly admin: Admin;
+  /** What one append may bring to a partition. */
+  readonly batchBytesMax: number;
   /** As it was when it was last asked for. */
   now(): Topic;
   /** Asks again. @throws AppError `log_changed`, or what the client throws. */
@@ -59,8 +67,10 @@ export async function openTopic(
           'The number is part of where an event belongs: set it as it is, or name another topic.',
       );
     }
-    if (makes) await untilAnswered(retries, () => checkSettings(admin, address, logger));
-    return watch(admin, address, topic);
+    const batchBytesMax = makes
+      ? await untilAnswered(retries, () => checkSettings(admin, address, logger))
+      : BATCH_BYTES_MAX;
+    return watch(admin, address, topic, batchBytesMax);
   } catch (error) {
     await closeInTime(admin, clock);
     throw error;
@@ -76,8 +86,9 @@ async function make(admin: Admin, address: KafkaAddress, logger: Logger): Promis
     'retention.ms': '-1',
     'cleanup.policy': 'delete',
     'min.insync.replicas': String(minIsr),
-    'max.message.bytes': String(BATCH_BYTES_MAX + 1024 * 1024),
+    'max.message.bytes': String(BATCH_BYTES_MAX),
     'message.timestamp.type': 'CreateTime',
+    'message.timestamp.after.max.ms': FOR_EVER_MS,
     'unclean.leader.election.enable': 'false',
   }).map(([name, value]) => ({ name, value }));
   try {
@@ -98,8 +109,15 @@ async function untilKnown(admin: Admin, { topic }: KafkaAddress, clock: Clock): 
   }
 }
 
-/** Settings with which records would go, or change, behind the log's back. */
-async function checkSettings(admin: Admin, { topic }: KafkaAddress, logger: Logger): Promise<void> {
+/**
+ * Refuses settings with which records would go, or change, behind the log's back.
+ * @returns How many bytes of records a batch takes.
+ */
+async function checkSettings(
+  admin: Admin,
+  { topic }: KafkaAddress,
+  logger: Logger,
+): Promise<number> {
   const resources = [{ resourceType: ConfigResourceTypes.TOPIC, resourceName: topic }];
   const [described] = await admin.describeConfigs({ resources });
   const settings = new Map(described?.configs.map(({ name, value }) => [name, value]));
@@ -122,9 +140,21 @@ async function checkSettings(admin: Admin, { topic }: KafkaAddress, logger: Logg
       { topic, retention_ms, retention_bytes },
       'the brokers delete records of this topic by age or size, processed or not',
     );
+  const aheadMs = Number(settings.get('message.timestamp.after.max.ms') ?? FOR_EVER_MS);
+  if (aheadMs < AHEAD_MS_MIN)
+    logger.warn(
+      { topic, ahead_ms: aheadMs },
+      'a collector whose clock is further ahead is refused',
+    );
+  return Number(settings.get('max.message.bytes')) - BATCH_HEAD_BYTES;
 }
 
-function watch(admin: Admin, { topic: name }: KafkaAddress, first: Topic): WatchedTopic {
+function watch(
+  admin: Admin,
+  { topic: name }: KafkaAddress,
+  first: Topic,
+  batchBytesMax: number,
+): WatchedTopic {
   let topic = first;
   let asking: Promise<Topic> | undefined;
 
@@ -148,6 +178,7 @@ function watch(admin: Admin, { topic: name }: KafkaAddress, first: Topic): Watch
 
   return {
     admin,
+    batchBytesMax,
     now: () => topic,
     refresh() {
       asking ??= ask().finally(() => {
