@@ -1,8 +1,11 @@
-/** Runs the contract of the log against both implementations. */
+/** Runs the contract of the log against every implementation. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { realClock } from '../base/clock.ts';
+import { createLogger } from '../base/logger.ts';
 import { logContract } from './log.contract.ts';
 import { createMemoryLog } from './memory.ts';
+import { openSpooledLog } from './spool.ts';
 import { createTestFolder } from './test-folder.ts';
 
 logContract('the log in memory', async (options) => ({
@@ -21,6 +24,30 @@ logContract('the log in files', async (options) => {
       return folder.open();
     },
     remove: folder.remove,
+  };
+});
+
+logContract('a log behind a spool', async (options) => {
+  const { clock = realClock } = options;
+  const folder = await createTestFolder({ clock, keepMs: 0, keepBytes: 0, keepAlwaysMs: 0 });
+  const log = await openSpooledLog({
+    log: createMemoryLog(options),
+    spool: await folder.open(),
+    bytesMax: 1024 ** 2,
+    ageMsMax: 3_600_000,
+    clock,
+    logger: createLogger('silent'),
+    onFatal(error) {
+      throw error;
+    },
+  });
+  return {
+    log,
+    reopen: undefined,
+    async remove() {
+      await log.close();
+      await folder.remove();
+    },
   };
 });
 

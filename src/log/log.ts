@@ -59,6 +59,18 @@ export interface LogStats {
   isFull: boolean;
 }
 
+/** What is durable on this machine and not on a log that others share (spool.ts). */
+export interface Spooled {
+  records: number;
+  bytes: number;
+  /** Time of the first of them; undefined when there is none. */
+  oldestMs: number | undefined;
+  /** False from an append that the log did not answer until it has taken one again. */
+  isLogAnswering: boolean;
+  /** Why appends are refused, as a sentence; undefined while they are taken. */
+  refusal: string | undefined;
+}
+
 export interface Log {
   /** Unique for ever: the folder's random id, or the topic's UUID. The store numbers it. */
   readonly id: string;
@@ -67,8 +79,9 @@ export interface Log {
   readonly isExclusive: boolean;
 
   /**
-   * Resolves, with one position per record in order, when every record is durable. All records of
-   * one call and one partition are consecutive. The bytes must not change until then.
+   * Resolves, with one position per record in order, when every record is durable; with none at all
+   * when they are durable elsewhere and get their positions later (spool.ts). All records of one
+   * call and one partition are consecutive. The bytes must not change until then.
    * @throws AppError `log_full` at once, with nothing appended, when the log or its disk cannot
    *   take the records now; the sender may retry. `too_large` when it never could.
    *   `log_unreachable` when the log does not answer: some of them may be on it all the same.

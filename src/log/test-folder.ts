@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { type Clock, realClock } from '../base/clock.ts';
 import { createLogger } from '../base/logger.ts';
 import { type Disk, type DiskFile, realDisk } from './disk.ts';
-import { openFileLog } from './file.ts';
-import type { Log } from './log.ts';
+import { type FileLog, openFileLog } from './file.ts';
 import type { FileLogOptions } from './open-folder.ts';
 
 export interface TestFolder {
@@ -14,7 +13,7 @@ export interface TestFolder {
   /** What the log called `onFatal` with. */
   fatal: Error[];
   /** Opens the folder's log; the options of the call before, with these changed. */
-  open(changed?: Partial<FileLogOptions>): Promise<Log>;
+  open(changed?: Partial<FileLogOptions>): Promise<FileLog>;
   /** Closes the log that was opened last. */
   close(): Promise<void>;
   /** The same, and removes the folder. */
@@ -38,7 +37,7 @@ export async function createTestFolder(options: Partial<FileLogOptions> = {}): P
     onFatal: (error) => fatal.push(error),
     ...options,
   };
-  let log: Log | undefined;
+  let log: FileLog | undefined;
   return {
     path,
     fatal,
