@@ -204,6 +204,14 @@ export const SETTINGS = {
     default: '1024',
     says: 'how many processed records stay on the log; the last hour always does',
   }),
+  CLICKSTREAM_SPOOL_MB: integer(0, 1_048_576, {
+    default: '1024',
+    says: 'how much a collector keeps in CLICKSTREAM_DATA while a log that is not its own (not file:) is away; 0 keeps nothing',
+  }),
+  CLICKSTREAM_SPOOL_HOURS: integer(1, 8760, {
+    default: '12',
+    says: 'how old that may become before no more is taken; less than CLICKSTREAM_WINDOW_HOURS',
+  }),
   CLICKSTREAM_KEEP_DAYS: integer(0, 36_500, {
     default: '0',
     says: 'how long events are kept in the store; 0 is for ever',
@@ -263,6 +271,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       'CLICKSTREAM_STORE_CLUSTER is set, but the embedded engine is no server of a cluster; set CLICKSTREAM_STORE to one.',
       { field: 'CLICKSTREAM_STORE_CLUSTER' },
     );
+  checkSpoolHours(checked);
   if (!isLoopback(checked.CLICKSTREAM_HOST)) {
     for (const [name, empty] of [
       ['CLICKSTREAM_KEYS', checked.CLICKSTREAM_KEYS.size === 0],
@@ -306,6 +315,18 @@ function checkKeepDays(config: Config): void {
     'bad_setting',
     `CLICKSTREAM_KEEP_DAYS is ${days} days; it takes no less than CLICKSTREAM_WINDOW_HOURS (${windowHours} hours) and more than CLICKSTREAM_LOG_KEEP_HOURS (${logHours} hours), or 0.`,
     { field: 'CLICKSTREAM_KEEP_DAYS' },
+  );
+}
+
+/** What is sent on so late must still meet its copies in the window. */
+export function checkSpoolHours(config: Config): void {
+  const { CLICKSTREAM_SPOOL_HOURS: hours, CLICKSTREAM_WINDOW_HOURS: windowHours } = config;
+  const hasSpool = config.CLICKSTREAM_SPOOL_MB > 0 && !config.CLICKSTREAM_LOG.startsWith('file:');
+  if (!hasSpool || hours < windowHours) return;
+  throw new AppError(
+    'bad_setting',
+    `CLICKSTREAM_SPOOL_HOURS is ${hours} hours; it takes less than CLICKSTREAM_WINDOW_HOURS (${windowHours} hours), or set CLICKSTREAM_SPOOL_MB to 0.`,
+    { field: 'CLICKSTREAM_SPOOL_HOURS' },
   );
 }
 

@@ -15,6 +15,7 @@ import { openFileLog } from './log/file.ts';
 import { readKafkaAddress } from './log/kafka/address.ts';
 import { openKafkaLog } from './log/kafka.ts';
 import type { Log } from './log/log.ts';
+import { openSpooledLog, type SpooledLog } from './log/spool.ts';
 import {
   type ClickHouseOptions,
   createClickHouseStore,
@@ -32,7 +33,11 @@ interface Tools {
 const DATABASE = 'clickstream';
 const SOURCE_GROUP = 'clickstream-source';
 
+const SPOOL_FOLDER = 'spool';
+
 const MB = 1024 * 1024;
+/** Holds the largest append of a request; what was sent on is deleted by whole segments. */
+const SPOOL_SEGMENT_BYTES = 16 * MB;
 const HOUR_MS = 3_600_000;
 
 /**
@@ -124,6 +129,45 @@ export async function openTopic(address: string, config: Config, tools: Tools): 
     sessionMs: config.CLICKSTREAM_KAFKA_SESSION_MS,
     bytesInFlightMax: 64 * MB,
   });
+}
+
+/**
+ * `log` with a spool before it, for a collector whose log is not its own; undefined where none is
+ * needed. Without a size there still is one while its folder is there: what it has is sent on.
+ * @throws AppError `log_locked`, `log_corrupt`, `data_newer`, `log_full`, `bad_setting`.
+ */
+export async function openSpool(
+  config: Config,
+  tools: Tools,
+  log: Log,
+  disk: Disk = realDisk,
+): Promise<SpooledLog | undefined> {
+  if (log.isExclusive || !config.CLICKSTREAM_ROLES.includes('collect')) return undefined;
+  const folder = resolve(config.CLICKSTREAM_DATA, SPOOL_FOLDER);
+  if (config.CLICKSTREAM_SPOOL_MB === 0 && !existsSync(join(folder, 'log.json'))) return undefined;
+  await makeFolder(folder, 'CLICKSTREAM_DATA');
+  const spool = await openFileLog({
+    ...tools,
+    folder,
+    partitions: 1,
+    segmentBytes: SPOOL_SEGMENT_BYTES,
+    // What was sent on is on the log.
+    ...{ keepMs: 0, keepBytes: 0, keepAlwaysMs: 0 },
+    bytesInFlightMax: 64 * MB,
+    disk,
+  });
+  try {
+    return await openSpooledLog({
+      ...tools,
+      log,
+      spool,
+      bytesMax: config.CLICKSTREAM_SPOOL_MB * MB,
+      ageMsMax: config.CLICKSTREAM_SPOOL_HOURS * HOUR_MS,
+    });
+  } catch (error) {
+    await spool.close();
+    throw error;
+  }
 }
 
 /** @throws AppError `bad_setting` when there is no log yet, for who must not make one. */

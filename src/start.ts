@@ -17,9 +17,9 @@ import { openSteps } from './collect/steps.ts';
 import { type Config, isLoopback } from './config.ts';
 import { demoRoutes } from './demo/routes.ts';
 import { healthRoutes } from './health.ts';
-import type { Log } from './log/log.ts';
+import type { Log, Spooled } from './log/log.ts';
 import { logGauges } from './log-gauges.ts';
-import { makeFolder, openLog, openSource, openStore } from './open.ts';
+import { makeFolder, openLog, openSource, openSpool, openStore } from './open.ts';
 import { createFreshness } from './process/freshness.ts';
 import { pipelineGauges, pipelineRoute } from './process/pipeline/http.ts';
 import { createPipeline, type Pipeline } from './process/pipeline/pipeline.ts';
@@ -33,6 +33,7 @@ import { createQuestions } from './query/run.ts';
 import { openRunningFile } from './running-file.ts';
 import { checkSelf, SELF_CHECK_PROJECT } from './self-check.ts';
 import { firstKey, startDemo } from './start-demo.ts';
+import { logTrouble, spoolGauges } from './start-log.ts';
 import { startSource } from './start-source.ts';
 import { startUpkeep, type Upkeep } from './start-upkeep.ts';
 import type { Store } from './store/store.ts';
@@ -119,8 +120,12 @@ async function startParts(
   // One that others have open as well can be looked at by who only answers questions.
   const isShared = config.CLICKSTREAM_LOG.startsWith('kafka:');
   const needsLog = isShared || roles.includes('collect') || roles.includes('process');
-  const log = needsLog ? await open.openLog(config, options) : undefined;
-  if (log !== undefined) closers.push(() => log.close());
+  const ownLog = needsLog ? await open.openLog(config, options) : undefined;
+  if (ownLog !== undefined) closers.push(() => ownLog.close());
+  const spooledLog = ownLog && (await openSpool(config, options, ownLog));
+  if (spooledLog !== undefined) closers.push(() => spooledLog.close());
+  const log = spooledLog ?? ownLog;
+  const spooled = spooledLog && (() => spooledLog.spooled());
   const isBehind = (await log?.stats())?.oldestWaitingMs.some((ms) => ms !== undefined) ?? false;
   const running = log === undefined ? undefined : await openRunningFile(data, log, logger);
   closers.push(async () => running?.close());
@@ -160,7 +165,6 @@ async function startParts(
   }
 
   let selfCheck = 'the self-check has not run yet';
-  const isFull = log === undefined ? undefined : async () => (await log.stats()).isFull;
   const isAnswering = store === undefined ? undefined : createPing(store, clock);
   const routes: Route[] = healthRoutes({
     metrics,
@@ -168,7 +172,8 @@ async function startParts(
     async notReady() {
       const waiting: Record<string, string> = {};
       if (selfCheck !== '') waiting.self_check = selfCheck;
-      if (await isFull?.()) waiting.log = 'there is no room on the disk of the log';
+      const trouble = log && (await logTrouble(log, spooled));
+      if (trouble !== undefined) waiting.log = trouble;
       if ((await isAnswering?.()) === false) waiting.store = 'the store does not answer';
       return waiting;
     },
@@ -189,11 +194,11 @@ async function startParts(
     ) || !isLoopback(config.CLICKSTREAM_HOST);
   const readers = { login: config.CLICKSTREAM_LOGIN, isOurHost };
   const lastAudit = () => upkeep?.lastAudit();
-  const pipeline = openPipeline({ metrics, log, store, clock, lastAudit });
-  for (const route of [pipelineRoute(pipeline), ...(upkeep?.routes ?? [])])
+  const pipeline = openPipeline({ metrics, log, store, clock, lastAudit, spooled });
+  for (const route of [pipelineRoute(pipeline, clock, spooled), ...(upkeep?.routes ?? [])])
     routes.push(guard(route, readers));
   if (store !== undefined && roles.includes('query')) {
-    const freshness = log === undefined ? undefined : freshnessOf(log, clock, processor);
+    const freshness = log === undefined ? undefined : freshnessOf(log, clock, processor, spooled);
     const questions = createQuestions({ store, clock, freshness });
     const live = createLive({ store, clock, logger, freshness });
     routes.push(
@@ -209,6 +214,7 @@ async function startParts(
     );
   }
   if (log !== undefined) logGauges(metrics, log, clock);
+  if (spooled !== undefined) spoolGauges(metrics, spooled, clock);
 
   // Behind a proxy everybody comes from its address.
   const isBehindProxy = config.CLICKSTREAM_TRUST_PROXY === 'yes';
@@ -285,19 +291,25 @@ function openPipeline(parts: {
   store: Store | undefined;
   clock: Clock;
   lastAudit: Upkeep['lastAudit'];
+  spooled: (() => Spooled) | undefined;
 }): Pipeline | undefined {
-  const { metrics, log, store, clock, lastAudit } = parts;
+  const { metrics, log, store, clock, lastAudit, spooled } = parts;
   if (log === undefined || store === undefined) return undefined;
   const records = createRecords(store);
-  const pipeline = createPipeline({ log, store, records, clock, lastAudit });
+  const pipeline = createPipeline({ log, store, records, clock, lastAudit, spooled });
   pipelineGauges(metrics, pipeline, clock);
   return pipeline;
 }
 
 /** Of a log that others process as well, one's own batches say nothing of the others'. */
-function freshnessOf(log: Log, clock: Clock, processor: Processor | undefined) {
+function freshnessOf(
+  log: Log,
+  clock: Clock,
+  processor: Processor | undefined,
+  spooled: (() => Spooled) | undefined,
+) {
   const batches = log.isExclusive ? processor?.batches : undefined;
-  return { ...createFreshness(log, clock), batches };
+  return { ...createFreshness(log, clock, spooled), batches };
 }
 
 /** Lets the processor store what waits on the log, then ends it. */

@@ -20,8 +20,11 @@ export function createSharedLog(log: Log): SharedLog {
     if (shared.state === 'away') throw away();
   };
   const shared: SharedLog = {
-    ...log,
+    id: log.id,
+    partitions: log.partitions,
     isExclusive: false,
+    own: (...of) => log.own(...of),
+    close: () => log.close(),
     state: 'here',
     tries: [],
     onAppend: () => undefined,

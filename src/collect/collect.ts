@@ -45,7 +45,7 @@ export function createCollector(options: CollectorOptions): Collector {
   const { log, clock, metrics } = options;
   const countAccepted = metrics.counter(
     'clickstream_events_accepted_total',
-    'Events that are durable on the log.',
+    'Events that are durable, on the log or on the spool before it.',
   );
   const countRejected = metrics.counter(
     'clickstream_events_rejected_total',

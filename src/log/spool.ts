@@ -79,6 +79,8 @@ class LogBehindSpool implements SpooledLog {
   #isAway = false;
   /** Of what waits on the spool or is on its way there. */
   #bytes: number;
+  /** Of the last append that was refused, until something has left: so much room is not there. */
+  #refusedBytes = 1;
   readonly #running = new Set<Promise<Position[]>>();
   /** Rung when there is something to send on, or to ask for. */
   readonly #bell: Bell = createBell();
@@ -156,8 +158,10 @@ class LogBehindSpool implements SpooledLog {
     const kept = records.map(withKey);
     const bytes = sizeOf(kept);
     const refusal = this.#refusal(bytes);
-    if (refusal !== undefined)
+    if (refusal !== undefined) {
+      this.#refusedBytes = bytes;
       throw new AppError('log_full', refusal, { retryAfterS: RETRY_AFTER_S });
+    }
     this.#bytes += bytes;
     try {
       await this.#options.spool.append(kept);
@@ -187,7 +191,7 @@ class LogBehindSpool implements SpooledLog {
       bytes: this.#bytes,
       oldestMs: oldestWaitingMs[0],
       isLogAnswering: !this.#isAway,
-      refusal: this.#isAway ? this.#refusal(1) : undefined,
+      refusal: this.#isAway ? this.#refusal(this.#refusedBytes) : undefined,
     };
   }
 
@@ -237,6 +241,7 @@ class LogBehindSpool implements SpooledLog {
       }
       await spool.commit(0, offset + records.length);
       this.#bytes -= sizeOf(records);
+      this.#refusedBytes = 1;
       this.#noteBack();
       recordsMax = Math.min(PIECE.recordsMax, recordsMax * 2);
       pauseMs = PROBE_EVERY_MS;

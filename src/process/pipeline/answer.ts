@@ -54,8 +54,25 @@ export interface PipelineAnswer {
   /** Every record received before this time is in the store; ISO 8601. */
   stored_until: string;
   took_ms: number;
+  /** Null in a process without one. */
+  spool: Spool | null;
   /** What the last audit since the start has found; null when there was none. */
   last_audit: LastAudit | null;
+}
+
+/**
+ * What the process that answers has accepted and not yet sent on to the log, because that did not
+ * answer. It is no part of `accepted`, which is counted on the log. When the log does not answer,
+ * neither can the sum be told: then it stands beside the error.
+ */
+export interface Spool {
+  records: number;
+  bytes: number;
+  /** Age of the oldest record. */
+  behind_ms: number;
+  log_answers: boolean;
+  /** Why events are refused by now; null while they are taken. */
+  refusal: string | null;
 }
 
 /** In short; `GET /api/audit` has all of it. */

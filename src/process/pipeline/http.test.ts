@@ -8,6 +8,7 @@ import { AppError } from '../../base/errors.ts';
 import { createHttpServer } from '../../base/http.ts';
 import { createLogger } from '../../base/logger.ts';
 import { createMetrics } from '../../base/metrics.ts';
+import type { Spooled } from '../../log/log.ts';
 import type { Counts, PipelineAnswer } from './answer.ts';
 import { pipelineGauges, pipelineRoute } from './http.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -35,11 +36,18 @@ const answerOf = (projects: PipelineAnswer['projects'], missing = 0): PipelineAn
   rejected: [],
   stored_until: '2026-11-24T12:00:00.000Z',
   took_ms: 1,
+  spool: null,
   last_audit: null,
 });
 
-async function listen(t: TestContext, pipeline: Pipeline | undefined): Promise<string> {
-  const server = createHttpServer([pipelineRoute(pipeline)], LIMITS, createLogger('silent'));
+async function listen(
+  t: TestContext,
+  pipeline: Pipeline | undefined,
+  spooled?: () => Spooled,
+): Promise<string> {
+  const clock = { ...realClock, now: () => 1_700_000_000_000 };
+  const route = pipelineRoute(pipeline, clock, spooled);
+  const server = createHttpServer([route], LIMITS, createLogger('silent'));
   await once(server.listen(0, '127.0.0.1'), 'listening');
   t.after(async () => {
     server.closeAllConnections();
@@ -68,10 +76,31 @@ test('the sum is answered for all projects, or for the one that is named', async
   assert.match(await wrong.text(), /\\"projects\\" is not a parameter; there is project/);
 });
 
-test('a process without a log says who can be asked', async (t) => {
+test('a process that has not both the log and the store says who can be asked', async (t) => {
   const response = await fetch(await listen(t, undefined));
   assert.equal(response.status, 404);
-  assert.match(await response.text(), /no log.*the role \\"process\\"/);
+  const { error } = (await response.json()) as { error: { message: string } };
+  assert.match(error.message, /not have both.*the role "process"/);
+});
+
+test('while there is no sum to be told, what is on the spool is told beside the error', async (t) => {
+  const message = 'The log does not answer.';
+  const pipeline = { answer: () => Promise.reject(new AppError('log_unreachable', message)) };
+  const spooled: Spooled = {
+    ...{ records: 7, bytes: 700, oldestMs: 1_699_999_990_000 },
+    ...{ isLogAnswering: false, refusal: 'It is full.' },
+  };
+  const response = await fetch(await listen(t, pipeline, () => spooled));
+  assert.equal(response.status, 503);
+  const spool = { records: 7, bytes: 700, behind_ms: 10_000, log_answers: false };
+  assert.deepEqual(await response.json(), {
+    error: { code: 'log_unreachable', message },
+    spool: { ...spool, refusal: 'It is full.' },
+  });
+  // A process that only collects has no sum, but a spool.
+  const collector = await fetch(await listen(t, undefined, () => ({ ...spooled, records: 8 })));
+  assert.equal(collector.status, 404);
+  assert.equal(((await collector.json()) as { spool: { records: number } }).spool.records, 8);
 });
 
 async function scrape(answer: Pipeline['answer']): Promise<string[]> {

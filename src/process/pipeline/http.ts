@@ -3,11 +3,12 @@
  * from the same numbers.
  */
 import type { Clock } from '../../base/clock.ts';
-import { AppError } from '../../base/errors.ts';
+import { AppError, errorBody } from '../../base/errors.ts';
 import { type Route, sendJson } from '../../base/http.ts';
 import type { Metrics, Samples } from '../../base/metrics.ts';
+import type { Spooled } from '../../log/log.ts';
 import type { PipelineAnswer } from './answer.ts';
-import type { Pipeline } from './pipeline.ts';
+import { type Pipeline, spoolOf } from './pipeline.ts';
 
 const NO_STORE = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 const OUTCOMES = [
@@ -25,26 +26,43 @@ const SCRAPE_MS_MAX = 2_000;
 const PROJECTS_MAX = 100;
 const OTHERS = '(others)';
 
-/** `pipeline` is undefined in a process that does not have both the log and the store. */
-export function pipelineRoute(pipeline: Pipeline | undefined): Route {
+/**
+ * `pipeline` is undefined in a process that does not have both the log and the store. What is on the
+ * spool is answered in any case, beside the error if there is one.
+ */
+export function pipelineRoute(
+  pipeline: Pipeline | undefined,
+  clock: Clock,
+  spooled: (() => Spooled) | undefined,
+): Route {
+  async function answer(parameters: URLSearchParams): Promise<PipelineAnswer> {
+    if (pipeline === undefined) {
+      throw new AppError(
+        'not_found',
+        'This process does not have both the log and the store, so it cannot tell the sum: ask the one with the role "process".',
+      );
+    }
+    const unknown = [...parameters.keys()].find((name) => name !== 'project');
+    if (unknown !== undefined) {
+      throw new AppError('bad_request', `"${unknown}" is not a parameter; there is project.`, {
+        field: unknown,
+      });
+    }
+    return pipeline.answer(parameters.get('project') ?? undefined);
+  }
+
   return {
     method: 'GET',
     path: '/api/pipeline',
     async handle({ response, url }) {
-      if (pipeline === undefined) {
-        throw new AppError(
-          'not_found',
-          'This process has no log, so it cannot say what waits on it: ask the one with the role "process".',
-        );
+      try {
+        sendJson(response, 200, await answer(url.searchParams), NO_STORE);
+      } catch (error) {
+        if (!(error instanceof AppError) || spooled === undefined) throw error;
+        const body = JSON.parse(errorBody(error)) as object;
+        const spool = spoolOf(spooled(), clock.now());
+        sendJson(response, error.status, { ...body, spool }, NO_STORE);
       }
-      const unknown = [...url.searchParams.keys()].find((name) => name !== 'project');
-      if (unknown !== undefined) {
-        throw new AppError('bad_request', `"${unknown}" is not a parameter; there is project.`, {
-          field: unknown,
-        });
-      }
-      const project = url.searchParams.get('project') ?? undefined;
-      sendJson(response, 200, await pipeline.answer(project), NO_STORE);
     },
   };
 }

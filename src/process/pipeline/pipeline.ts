@@ -5,11 +5,11 @@
  * of removals. So it is exact after a kill, and what it calls missing is missing.
  */
 import type { Clock } from '../../base/clock.ts';
-import type { Log } from '../../log/log.ts';
+import type { Log, Spooled } from '../../log/log.ts';
 import type { Store } from '../../store/store.ts';
 import type { Records } from '../records.ts';
 import type { AuditReport, Named } from '../upkeep/audit-report.ts';
-import type { Counts, LastAudit, PipelineAnswer } from './answer.ts';
+import type { Counts, LastAudit, PipelineAnswer, Spool } from './answer.ts';
 import { countInStore, type StoreCounts } from './rows.ts';
 import { type Counted, createTally, MINUTE_MS, SPAN_MINUTES } from './tally.ts';
 
@@ -21,12 +21,25 @@ export interface Pipeline {
   answer(project?: string): Promise<PipelineAnswer>;
 }
 
+/** What is answered of the spool. */
+export function spoolOf({ oldestMs, ...spooled }: Spooled, nowMs: number): Spool {
+  return {
+    records: spooled.records,
+    bytes: spooled.bytes,
+    behind_ms: Math.max(0, nowMs - (oldestMs ?? nowMs)),
+    log_answers: spooled.isLogAnswering,
+    refusal: spooled.refusal ?? null,
+  };
+}
+
 export interface PipelineOptions {
   log: Log;
   store: Store;
   records: Pick<Records, 'registerLog'>;
   clock: Clock;
   lastAudit: () => AuditReport | undefined;
+  /** What is on the spool of this process, if it has one. */
+  spooled?: (() => Spooled) | undefined;
 }
 
 /** An answer holds for so long, however many ask … */
@@ -42,6 +55,8 @@ interface Sum {
   rejected: PipelineAnswer['rejected'];
   storeMs: number;
   tookMs: number;
+  /** Time of the oldest record that was on the spool before it was counted. */
+  spooledMs: number | undefined;
 }
 
 interface ProjectSum {
@@ -50,19 +65,21 @@ interface ProjectSum {
 }
 
 export function createPipeline(options: PipelineOptions): Pipeline {
-  const { log, store, records, clock, lastAudit } = options;
+  const { log, store, records, clock, lastAudit, spooled } = options;
   const tally = createTally(log, clock);
   let last: { sum: Promise<Sum>; untilMs: number } | undefined;
   let logId: number | undefined;
 
   async function count(): Promise<Sum> {
     const startedMs = clock.elapsed();
+    // First: what leaves the spool meanwhile waits on the log.
+    const spooledMs = spooled?.().oldestMs;
     logId ??= await records.registerLog(log.id);
     const counted = await tally.count();
     const askedMs = clock.elapsed();
     const inStore = await countInStore(store, logId, counted);
     const endedMs = clock.elapsed();
-    const times = { storeMs: endedMs - askedMs, tookMs: endedMs - startedMs };
+    const times = { storeMs: endedMs - askedMs, tookMs: endedMs - startedMs, spooledMs };
     return { ...put(logId, counted, inStore), ...times };
   }
 
@@ -84,10 +101,15 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   }
 
   return {
-    answer: async (project) => ({
-      ...answerOf(await shared(), project),
-      last_audit: inShort(lastAudit()),
-    }),
+    async answer(project) {
+      const sum = await shared();
+      const spool = spooled?.();
+      return {
+        ...answerOf(sum, project, spool?.oldestMs),
+        spool: spool === undefined ? null : spoolOf(spool, clock.now()),
+        last_audit: inShort(lastAudit()),
+      };
+    },
   };
 }
 
@@ -109,7 +131,7 @@ function put(
   logId: number,
   counted: Counted,
   { rows, removed, rejected }: StoreCounts,
-): Omit<Sum, 'storeMs' | 'tookMs'> {
+): Omit<Sum, 'storeMs' | 'tookMs' | 'spooledMs'> {
   const projects = new Map<string, ProjectSum>();
   const projectOf = (name: string): ProjectSum => {
     const found = projects.get(name) ?? { total: zero(), minutes: new Map<number, Counts>() };
@@ -213,7 +235,11 @@ function partitionsOf(
     });
 }
 
-function answerOf(sum: Sum, asked: string | undefined): Omit<PipelineAnswer, 'last_audit'> {
+function answerOf(
+  sum: Sum,
+  asked: string | undefined,
+  spooledMs = Number.POSITIVE_INFINITY,
+): Omit<PipelineAnswer, 'last_audit' | 'spool'> {
   const { counted, partitions, rejected } = sum;
   const isAsked = (name: string): boolean => asked === undefined || name === asked;
   const all = [...sum.projects].map(([project_id, { total, minutes }]) => {
@@ -249,7 +275,9 @@ function answerOf(sum: Sum, asked: string | undefined): Omit<PipelineAnswer, 'la
       })),
     partitions,
     rejected: rejected.filter(({ project_id }) => isAsked(project_id)),
-    stored_until: new Date(counted.storedUntilMs).toISOString(),
+    stored_until: new Date(
+      Math.min(counted.storedUntilMs, sum.spooledMs ?? spooledMs, spooledMs),
+    ).toISOString(),
     took_ms: Math.round(sum.tookMs * 10) / 10,
   };
 }

@@ -1,0 +1,38 @@
+/** The log and its spool as an operator sees them: whether events are taken, and gauges. */
+import type { Clock } from './base/clock.ts';
+import { AppError } from './base/errors.ts';
+import type { Metrics } from './base/metrics.ts';
+import type { Log, Spooled } from './log/log.ts';
+
+/**
+ * What keeps the log from taking events, as a sentence. A log that is away is no trouble while the
+ * spool takes them: who would send elsewhere because of it would only move the load.
+ */
+export async function logTrouble(
+  log: Log,
+  spooled: (() => Spooled) | undefined,
+): Promise<string | undefined> {
+  const spool = spooled?.();
+  // It is not asked again: a log that is away lets its callers wait.
+  if (spool?.isLogAnswering === false) return spool.refusal;
+  try {
+    const { isFull } = await log.stats();
+    return isFull ? 'there is no room on the disk of the log' : undefined;
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'log_unreachable') throw error;
+    return spool === undefined ? 'the log does not answer' : undefined;
+  }
+}
+
+export function spoolGauges(metrics: Metrics, spooled: () => Spooled, clock: Clock): void {
+  metrics.gauge(
+    'clickstream_spool_records',
+    'Records that this process has accepted and not yet sent on to the log.',
+    () => spooled().records,
+  );
+  metrics.gauge('clickstream_spool_bytes', 'Bytes of those records.', () => spooled().bytes);
+  metrics.gauge('clickstream_spool_age_seconds', 'Age of the oldest of those records.', () => {
+    const nowMs = clock.now();
+    return Math.max(0, nowMs - (spooled().oldestMs ?? nowMs)) / 1000;
+  });
+}
