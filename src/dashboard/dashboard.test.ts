@@ -17,7 +17,7 @@ import {
 import { realClock } from '../base/clock.ts';
 import { createLogger } from '../base/logger.ts';
 import { fillHistory } from '../demo/traffic.ts';
-import type { PipelineAnswer } from '../process/pipeline/answer.ts';
+import type { PipelineAnswer, Spool } from '../process/pipeline/answer.ts';
 
 const USER_AGENT =
   'Mozilla/5.0 (X11; Linux x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/153.0.0.0 Safari/537.36';
@@ -494,6 +494,87 @@ test('a pipeline that cannot be asked says so, and keeps what it had', async () 
   await close();
 });
 
+const SPOOL: Spool = {
+  ...{ records: 12_345, bytes: 3_400_000, behind_ms: 25 * 60_000 },
+  ...{ log_answers: false, refusal: null },
+};
+const NOT_TOLD = { code: 'log_unreachable', message: 'The log does not answer for now.' };
+
+test('while the log does not answer the page shows the spool, with the sum it had or without one', async () => {
+  const { page, close } = await openPipeline(undefined);
+  const refuse = (spool: Spool) =>
+    page.route('**/api/pipeline*', (route) =>
+      route.fulfill({ status: 503, json: { error: NOT_TOLD, spool } }),
+    );
+  await refuse(SPOOL);
+  await page.reload();
+  const spool = page.getByTestId('spool');
+  const words =
+    '! The log does not answer. 12,345 records are on the spool of this process (3.4 MB, the oldest for 25 min): accepted, and not in the sum.Events are taken, and sent on when the log answers again.';
+  await spool.waitFor();
+  assert.equal(await spool.textContent(), words);
+  await page.getByText(NOT_TOLD.message).waitFor();
+
+  await page.unroute('**/api/pipeline*');
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByTestId('sum').waitFor();
+  assert.equal(await spool.count(), 0);
+  await refuse({ ...SPOOL, refusal: 'The log does not answer, and the spool is full.' });
+  await page.getByText('New events are refused: The log does not answer, and').waitFor();
+  assert.ok(await page.getByTestId('sum').isVisible());
+  await close();
+});
+
+test('a spool that is sent on, or empty, is told beside the sum', async () => {
+  const sum = await sumOf();
+  const sending = { ...SPOOL, records: 1, bytes: 456, behind_ms: 3_000, log_answers: true };
+  const empty = { ...sending, records: 0, bytes: 0, behind_ms: 0 };
+  for (const [spool, words] of [
+    [
+      sending,
+      '! The log answers, and what was spooled is sent on. 1 record is on the spool of this process (456 byte, the oldest for 3 s): accepted, and not in the sum.',
+    ],
+    [empty, 'The log answers. Nothing is on the spool of this process.'],
+  ] as const) {
+    const { page, close } = await openPipeline({ ...sum, spool });
+    await page.getByTestId('spool').waitFor();
+    assert.equal(await page.getByTestId('spool').textContent(), words);
+    const mark = (await page.getByTestId('sum-mark').textContent()) ?? '';
+    assert.match(mark, spool.records > 0 ? /every record that is on the log/ : /every accepted/);
+    await close();
+  }
+});
+
+test('the lag of each partition is shown, and that of all', async () => {
+  const sum = await sumOf();
+  const [one] = sum.partitions;
+  assert.ok(one);
+  const partitions = [
+    { ...one, log_id: 2, waiting: 3, behind_ms: 1_500, committed: 7, accepted: 10 },
+    {
+      ...one,
+      log_id: 2,
+      log_partition: 1,
+      waiting: 4,
+      behind_ms: 2_500,
+      committed: 1,
+      accepted: 5,
+    },
+    { ...one, log_id: 1, waiting: 0, behind_ms: 0, committed: 99, accepted: 99 },
+  ];
+  const { page, close } = await openPipeline({ ...sum, partitions });
+  const table = page.locator('figure', { hasText: 'Partitions of the log' });
+  await table.waitFor();
+  assert.deepEqual(await table.locator('tr').allTextContents(), [
+    'LogPartitionLagOldest waits forMissingCommittedEnd',
+    '2 (current)all72.5 s0815',
+    '2 (current)031.5 s0710',
+    '2 (current)142.5 s015',
+    '100–09999',
+  ]);
+  await close();
+});
+
 test('a pipeline without records has words for it', async () => {
   const sum = await sumOf('?project=nobody');
   const { page, complaints, close } = await openPipeline({ ...sum, projects: [], rejected: [] });
@@ -506,12 +587,12 @@ test('a pipeline without records has words for it', async () => {
 
 test('the pipeline page can be read by everyone, in both themes and three widths', async () => {
   const sum = await sumOf();
-  const open = { ...sum, closed: false, total: { ...sum.total, missing: 1 } };
+  const open = { ...sum, spool: SPOOL, closed: false, total: { ...sum.total, missing: 1 } };
   for (const scheme of ['light', 'dark'] as const) {
     for (const [width, answer] of [
-      [1500, sum],
+      [1500, { ...sum, spool: { ...SPOOL, log_answers: true } }],
       [900, open],
-      [390, sum],
+      [390, { ...sum, spool: { ...SPOOL, refusal: 'The spool is full.' } }],
     ] as const) {
       const { page, close } = await openPipeline(answer, { scheme, width });
       await page.getByTestId('minutes').locator('svg').waitFor();

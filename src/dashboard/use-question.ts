@@ -85,19 +85,21 @@ export function useIsEmpty(isLikely: boolean): boolean {
   return isLikely && data?.rows[0]?.events === 0;
 }
 
-/** The JSON at an address of the API; an error has the server's own sentence. */
+/** The JSON at an address of the API; an error has the server's own sentence, and its answer as the cause. */
 export async function ask<T>(address: string, signal: AbortSignal): Promise<T> {
   const response = await fetch(address, { signal }).catch((error: unknown) => {
     throw error instanceof TypeError ? new Error('The server cannot be reached.') : error;
   });
   if (response.ok) return response.json();
-  throw new Error(messageOf(await response.text()) ?? `The server answered ${response.status}.`);
+  const cause = readRefusal(await response.text());
+  const message = cause?.error?.message ?? `The server answered ${response.status}.`;
+  throw new Error(message, { cause });
 }
 
 /** What stands between may answer with a page of its own. */
-function messageOf(text: string): string | undefined {
+function readRefusal(text: string): { error?: { message?: string } } | undefined {
   try {
-    return (JSON.parse(text) as { error?: { message?: string } }).error?.message;
+    return JSON.parse(text) as { error?: { message?: string } };
   } catch {
     return undefined;
   }

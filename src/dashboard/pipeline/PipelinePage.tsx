@@ -10,9 +10,10 @@ import { nameProject, useNamedProject } from '../url-state.ts';
 import { Minutes } from './Minutes.tsx';
 import { PathPicture, secondsOf } from './PathPicture.tsx';
 import './pipeline.css';
+import { SpoolLine } from './SpoolLine.tsx';
 import { nameOf, SumLine } from './SumLine.tsx';
 import { Partitions, Projects, Rejected } from './Tables.tsx';
-import { usePipeline } from './use-pipeline.ts';
+import { spoolNow, usePipeline } from './use-pipeline.ts';
 
 export function PipelinePage() {
   const project = useNamedProject();
@@ -23,6 +24,7 @@ export function PipelinePage() {
   if (asked.error !== null) lastError.current = asked.error;
   else if (isSuccess) lastError.current = null;
   const error = lastError.current;
+  const spool = spoolNow(data, error);
   return (
     <>
       <TopBar>
@@ -44,6 +46,7 @@ export function PipelinePage() {
             )}
           </small>
         </h2>
+        {spool !== null && <SpoolLine spool={spool} />}
         {data === undefined ? (
           <Waiting error={error} onRetry={() => asked.refetch()} />
         ) : (

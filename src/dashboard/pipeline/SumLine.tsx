@@ -23,7 +23,8 @@ export function SumLine({ answer }: { answer: PipelineAnswer }) {
         )}
       </p>
       <p className="sum-mark" role="status" data-testid="sum-mark">
-        <span aria-hidden="true">{closed ? '✓' : '!'}</span> {closed ? CLOSES : openWords(answer)}
+        <span aria-hidden="true">{closed ? '✓' : '!'}</span>{' '}
+        {closed ? closedWords(answer) : openWords(answer)}
       </p>
       {last_audit !== null && (
         <p className={last_audit.closed ? 'note' : 'note warning'} data-testid="last-audit">
@@ -45,7 +46,11 @@ function auditWords({ audited_at, from, closed, ...found }: LastAudit): string {
   return `Audited at ${formatSeconds(Date.parse(audited_at))}, ${what}: ${result}${healed}.`;
 }
 
-const CLOSES = 'The sum closes: every accepted record is accounted for, exactly once.';
+/** What is on the spool is accepted as well, and no part of the sum. */
+function closedWords({ spool }: PipelineAnswer): string {
+  const which = (spool?.records ?? 0) > 0 ? 'record that is on the log' : 'accepted record';
+  return `The sum closes: every ${which} is accounted for, exactly once.`;
+}
 
 function Term({
   sign,

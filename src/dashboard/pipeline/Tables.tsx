@@ -59,9 +59,22 @@ export function Rejected({ rejected }: Pick<PipelineAnswer, 'rejected'>) {
   );
 }
 
+/** How far the processor is behind, by partition; the current log has a line for all of it. */
 export function Partitions({ partitions }: Pick<PipelineAnswer, 'partitions'>) {
   const current = partitions[0]?.log_id;
-  const rows = partitions
+  const parts = partitions.filter(({ log_id }) => log_id === current);
+  const sum = (name: 'waiting' | 'missing' | 'committed' | 'accepted'): number =>
+    parts.reduce((total, part) => total + part[name], 0);
+  const all = {
+    log_id: current ?? 0,
+    log_partition: 'all',
+    waiting: sum('waiting'),
+    behind_ms: Math.max(0, ...parts.map(({ behind_ms }) => behind_ms)),
+    missing: sum('missing'),
+    committed: sum('committed'),
+    accepted: sum('accepted'),
+  };
+  const rows = [...(parts.length > 1 ? [all] : []), ...partitions]
     .slice(0, ROWS_MAX)
     .map(({ log_id, log_partition, behind_ms, waiting, ...rest }) => ({
       ...rest,
@@ -70,19 +83,25 @@ export function Partitions({ partitions }: Pick<PipelineAnswer, 'partitions'>) {
       waiting,
       behind: waiting === 0 ? '–' : secondsOf(behind_ms),
     }));
+  const hint = (
+    <>
+      {left(partitions.length, 'partitions')}The lag of a partition is what is on the log and not in
+      the store yet: its end less what is committed.
+    </>
+  );
   return (
-    <Framed title="Partitions of the log" note={left(partitions.length, 'partitions')}>
+    <Framed title="Partitions of the log" note={hint}>
       <DataTable
         caption="partitions of the log"
         rows={rows}
         columns={{
           log: 'Log',
           partition: 'Partition',
-          waiting: 'Waiting',
+          waiting: 'Lag',
           behind: 'Oldest waits for',
           missing: 'Missing',
           committed: 'Committed',
-          accepted: 'Accepted',
+          accepted: 'End',
         }}
       />
     </Framed>

@@ -1,6 +1,6 @@
 /** The sum of the pipeline, asked again and again; the old answer stays until the new one is there. */
 import { keepPreviousData, type UseQueryResult, useQuery } from '@tanstack/react-query';
-import type { PipelineAnswer } from '../../process/pipeline/answer.ts';
+import type { PipelineAnswer, Spool } from '../../process/pipeline/answer.ts';
 import { ask } from '../use-question.ts';
 
 /** A little longer than the server holds an answer. */
@@ -15,4 +15,11 @@ export function usePipeline(project: string | undefined): UseQueryResult<Pipelin
     placeholderData: keepPreviousData,
     refetchInterval: AGAIN_MS,
   });
+}
+
+/** What is on the spool by now: it is told also when the sum cannot be. */
+export function spoolNow(data: PipelineAnswer | undefined, error: Error | null): Spool | null {
+  if (error === null) return data?.spool ?? null;
+  const refusal = error.cause as { spool?: Spool } | undefined;
+  return refusal?.spool ?? null;
 }

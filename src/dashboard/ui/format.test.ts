@@ -1,7 +1,7 @@
 /** Words and times of the charts that depend on the zone of the browser. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { bucketTimes, bucketWords, formatTick } from './format.ts';
+import { bucketTimes, bucketWords, formatAge, formatBytes, formatTick } from './format.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -48,4 +48,23 @@ test('a mark of a time axis is the day at midnight, in the zone of the reader, e
   assert.match(formatTick(midnight, 7 * DAY_MS), /25/);
   assert.match(formatTick(new Date(midnight.getTime() + 9 * HOUR_MS), 7 * DAY_MS), /8:00/);
   assert.equal(formatTick(new Date('2025-12-31T23:00:00Z'), 365 * DAY_MS), '2026');
+});
+
+test('bytes and ages are told as long as they need to be', () => {
+  assert.deepEqual([0, 999, 1_000, 3_449_000, 12_300_000, 5e12].map(formatBytes), [
+    '0 byte',
+    '999 byte',
+    '1 kB',
+    '3.4 MB',
+    '12 MB',
+    '5,000 GB',
+  ]);
+  assert.deepEqual([0, 119_000, 120_000, 25 * 60_000, 2 * HOUR_MS, 2 * DAY_MS].map(formatAge), [
+    '0 s',
+    '119 s',
+    '2 min',
+    '25 min',
+    '2 h',
+    '48 h',
+  ]);
 });

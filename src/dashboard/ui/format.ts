@@ -27,6 +27,26 @@ export const formatPercent = (value: number): string => percent.format(value);
 /** +4.2 %, against what it was. */
 export const formatChange = (value: number): string => change.format(value);
 
+/** 3.4 MB: of a thousand each, as disks are sold. */
+export function formatBytes(bytes: number): string {
+  const unit =
+    (['byte', 'kilobyte', 'megabyte', 'gigabyte'] as const)[powerOf(bytes)] ?? 'gigabyte';
+  const value = bytes / 1_000 ** powerOf(bytes);
+  const maximumFractionDigits = value < 10 && unit !== 'byte' ? 1 : 0;
+  return value.toLocaleString(undefined, {
+    ...{ style: 'unit', unit, unitDisplay: 'short', maximumFractionDigits },
+  });
+}
+
+const powerOf = (bytes: number): number =>
+  Math.min(3, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));
+
+/** 40 s, 12 min, 3 h: about as long. */
+export function formatAge(ms: number): string {
+  if (ms < 120_000) return `${Math.round(ms / 1_000)} s`;
+  return ms < 2 * HOUR_MS ? `${Math.round(ms / 60_000)} min` : `${Math.round(ms / HOUR_MS)} h`;
+}
+
 export const formatSeconds = (ms: number): string =>
   new Date(ms).toLocaleTimeString(undefined, {
     hour: '2-digit',
