@@ -15,7 +15,8 @@ import { openFileLog } from './log/file.ts';
 import { readKafkaAddress } from './log/kafka/address.ts';
 import { openKafkaLog } from './log/kafka.ts';
 import type { Log } from './log/log.ts';
-import { openSpooledLog, type SpooledLog } from './log/spool.ts';
+import { isUnreachable, openSpooledLog, type SpooledLog } from './log/spool.ts';
+import { openLater } from './open-later.ts';
 import {
   type ClickHouseOptions,
   createClickHouseStore,
@@ -167,6 +168,27 @@ export async function openSpool(
   } catch (error) {
     await spool.close();
     throw error;
+  }
+}
+
+/**
+ * As `open`, but that a process which only collects, and has a spool, begins without its log while
+ * that does not answer. Others need to know whose the log is before they do anything.
+ * @throws AppError as `open`.
+ */
+export async function openLogOrLater(
+  config: Config,
+  tools: Tools,
+  open: typeof openLog,
+): Promise<Log> {
+  try {
+    return await open(config, tools);
+  } catch (error) {
+    const { CLICKSTREAM_ROLES: roles, CLICKSTREAM_SPOOL_MB: spoolMb } = config;
+    const canWait = roles.every((role) => role === 'collect') && spoolMb > 0;
+    if (!isUnreachable(error) || !canWait) throw error;
+    tools.logger.warn({ err: error }, 'the log does not answer: it begins with the spool');
+    return openLater(() => open(config, tools), tools.onFatal);
   }
 }
 

@@ -37,10 +37,13 @@ const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 
 const HOUR_MS = 3_600_000;
 
-/** Notes that Clickstream runs on this folder; done before new events come in. */
+/**
+ * Notes that Clickstream runs on this folder; done before new events come in.
+ * @param log Undefined where nothing of it is this process's to audit.
+ */
 export async function openRunningFile(
   folder: string,
-  log: Log,
+  log: Log | undefined,
   logger: Logger,
 ): Promise<RunningFile> {
   const path = join(folder, NAME);
@@ -50,7 +53,8 @@ export async function openRunningFile(
   // Where boots cannot be told apart, every end that was not orderly counts.
   const isSameBoot = before !== undefined && boot_id !== '' && before.boot_id === boot_id;
   let auditFromMs = before?.audit_from_ms;
-  if (before !== undefined && !isSameBoot) auditFromMs ??= await lastHourMs(log);
+  if (before !== undefined && !isSameBoot && log !== undefined)
+    auditFromMs ??= await lastHourMs(log);
   const write = async () => {
     const owed = auditFromMs === undefined ? {} : { audit_from_ms: auditFromMs };
     try {

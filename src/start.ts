@@ -19,7 +19,14 @@ import { demoRoutes } from './demo/routes.ts';
 import { healthRoutes } from './health.ts';
 import type { Log, Spooled } from './log/log.ts';
 import { logGauges } from './log-gauges.ts';
-import { makeFolder, openLog, openSource, openSpool, openStore } from './open.ts';
+import {
+  makeFolder,
+  openLog,
+  openLogOrLater,
+  openSource,
+  openSpool,
+  openStore,
+} from './open.ts';
 import { createFreshness } from './process/freshness.ts';
 import { pipelineGauges, pipelineRoute } from './process/pipeline/http.ts';
 import { createPipeline, type Pipeline } from './process/pipeline/pipeline.ts';
@@ -120,14 +127,18 @@ async function startParts(
   // One that others have open as well can be looked at by who only answers questions.
   const isShared = config.CLICKSTREAM_LOG.startsWith('kafka:');
   const needsLog = isShared || roles.includes('collect') || roles.includes('process');
-  const ownLog = needsLog ? await open.openLog(config, options) : undefined;
-  if (ownLog !== undefined) closers.push(() => ownLog.close());
-  const spooledLog = ownLog && (await openSpool(config, options, ownLog));
+  const opened = needsLog ? await openLogOrLater(config, options, open.openLog) : undefined;
+  if (opened !== undefined) closers.push(() => opened.close());
+  const spooledLog = opened && (await openSpool(config, options, opened));
   if (spooledLog !== undefined) closers.push(() => spooledLog.close());
-  const log = spooledLog ?? ownLog;
+  const log = spooledLog ?? opened;
   const spooled = spooledLog && (() => spooledLog.spooled());
-  const isBehind = (await log?.stats())?.oldestWaitingMs.some((ms) => ms !== undefined) ?? false;
-  const running = log === undefined ? undefined : await openRunningFile(data, log, logger);
+  const processes = roles.includes('process');
+  const waiting = processes ? (await log?.stats())?.oldestWaitingMs : undefined;
+  const isBehind = waiting?.some((ms) => ms !== undefined) ?? false;
+  // What others process as well is not for a collector to audit.
+  const audited = log?.isExclusive || processes ? log : undefined;
+  const running = log === undefined ? undefined : await openRunningFile(data, audited, logger);
   closers.push(async () => running?.close());
 
   // A last batch that hangs ends when the store is closed, and before the log is.

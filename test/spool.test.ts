@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, type TestContext, test } from 'node:test';
 import { realClock } from '../src/base/clock.ts';
+import { AppError } from '../src/base/errors.ts';
 import { createLogger } from '../src/base/logger.ts';
 import { type Config, checkSpoolHours, readConfig } from '../src/config.ts';
 import { createMemoryLog } from '../src/log/memory.ts';
@@ -148,6 +149,47 @@ test('a log that is away and has no spool before it is said by /ready, not by a 
   assert.equal(ready.status, 503);
   assert.match(ready.text, /the log does not answer/);
   assert.ok(!(await get('/metrics')).text.includes('clickstream_spool'));
+});
+
+test('a collector begins while its log does not answer, and says so when that is another error', async (t) => {
+  const config = await newConfig({ CLICKSTREAM_ROLES: 'collect' });
+  const shared = createSharedLog(createMemoryLog({ partitions: 1 }));
+  let code: 'log_unreachable' | 'bad_setting' | undefined = 'log_unreachable';
+  const fatal: Error[] = [];
+  const openLog = async () => {
+    if (code !== undefined) throw new AppError(code, 'Not now.');
+    return shared;
+  };
+  const system = await start(
+    config,
+    { ...{ clock: realClock, logger, version: '0', demo: false }, onFatal: (e) => fatal.push(e) },
+    { openLog, openStore },
+  );
+  t.after(() => system.stop());
+  const post = (event_id: string) =>
+    fetch(`${system.url}/v1/events?key=shop-dev-key`, {
+      method: 'POST',
+      body: JSON.stringify({ event_name: 'EARLY', event_id }),
+    });
+  assert.equal((await post('a')).status, 202);
+  assert.equal((await fetch(`${system.url}/ready`)).status, 200);
+  code = 'bad_setting';
+  while (fatal.length === 0) await realClock.sleep(10);
+  assert.match(fatal[0]?.message ?? '', /Not now/);
+  code = undefined;
+  while ((await countOf(shared)) < 1) await realClock.sleep(10);
+  // From here on it is asked itself.
+  assert.equal((await post('b')).status, 202);
+  assert.equal(await countOf(shared), 2);
+});
+
+test('a process that also stores does not begin without its log', async () => {
+  const tools = { ...{ clock: realClock, logger, onFatal }, version: '0', demo: false };
+  const openLog = () => Promise.reject(new AppError('log_unreachable', 'Not now.'));
+  for (const more of [{}, { CLICKSTREAM_ROLES: 'collect', CLICKSTREAM_SPOOL_MB: '0' }]) {
+    const starting = start(await newConfig(more), tools, { openLog, openStore });
+    await assert.rejects(starting, { code: 'log_unreachable' });
+  }
 });
 
 test('a log of its own has no spool, and neither has a process that does not collect', async () => {

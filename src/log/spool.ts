@@ -297,7 +297,7 @@ class LogBehindSpool implements SpooledLog {
   }
 }
 
-function isUnreachable(error: unknown): error is AppError {
+export function isUnreachable(error: unknown): error is AppError {
   return error instanceof AppError && error.code === 'log_unreachable';
 }
 
