@@ -344,6 +344,32 @@ test('what was sent on behind younger records counts as waiting since its own ti
   assert.deepEqual((await log.stats()).oldestWaitingMs, [undefined]);
 });
 
+test('the oldest record on the spool is told wherever it lies, also by the next process', async (t) => {
+  const folder = await newFolder();
+  const first = await openSpool(t, { folder });
+  first.shared.state = 'away';
+  const nowMs = first.clock.now();
+  // As one that has waited for the log's answer in vain comes behind younger ones.
+  for (const ageMs of [50, 70, 90, 60])
+    await first.log.append(many(1_000).map((r) => ({ ...r, timeMs: nowMs - ageMs })));
+  const ageOf = ({ log }: Spool): number => nowMs - (log.spooled().oldestMs ?? nowMs);
+  assert.equal(ageOf(first), 90);
+  const ages: number[] = [];
+  first.shared.onAppend = () => {
+    ages.push(ageOf(first));
+    if (ages.length > 6) throw new AppError('log_full', 'Later.');
+  };
+  first.shared.state = 'here';
+  while (ages.length < 7) {
+    first.clock.advance(1_000);
+    await nextTurn();
+  }
+  assert.deepEqual(ages, [90, 90, 90, 90, 90, 90, 60]);
+  await first.log.close();
+  const next = await openSpool(t, { folder });
+  assert.equal(ageOf(next), 60);
+});
+
 test('without a size the spool takes nothing more, and sends on what it has', async (t) => {
   const folder = await newFolder();
   const first = await openSpool(t, { folder });

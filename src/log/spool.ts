@@ -40,6 +40,8 @@ export interface SpoolOptions {
 
 /** What is sent on at once. Small, because what comes in meanwhile waits for the log as well. */
 const PIECE = { recordsMax: 500, bytesMax: 256 * 1024, waitMs: 0 };
+/** So many records, or one append, share a note of how old the oldest is. */
+const STRETCH_RECORDS = 1_000;
 /** What is counted at once. */
 const COUNTED = { recordsMax: 10_000, bytesMax: 4 * 1024 * 1024, waitMs: 0 };
 /** How often a log that is away is asked whether it is back. */
@@ -56,17 +58,48 @@ export async function openSpooledLog(options: SpoolOptions): Promise<SpooledLog>
   return new LogBehindSpool(options, await countWaiting(options.spool));
 }
 
-/** Bytes of what earlier runs have left. */
-async function countWaiting(spool: FileLog): Promise<number> {
-  let bytes = 0;
+/** Some records that follow each other on the spool, though not always in the order of their times. */
+interface Stretch {
+  /** One past the last. */
+  end: number;
+  records: number;
+  oldestMs: number;
+}
+
+interface Waiting {
+  /** Also of what is on its way to the spool. */
+  bytes: number;
+  stretches: Stretch[];
+}
+
+/** What earlier runs have left. */
+async function countWaiting(spool: FileLog): Promise<Waiting> {
+  const waiting: Waiting = { bytes: 0, stretches: [] };
   let { offset } = await spool.committed(0);
   for (;;) {
     const records = await spool.read(0, offset, COUNTED);
-    if (records.length === 0) return bytes;
-    bytes += sizeOf(records);
+    if (records.length === 0) return waiting;
+    waiting.bytes += sizeOf(records);
     offset += records.length;
+    noteStretch(waiting.stretches, offset, records);
     await nextTurn();
   }
+}
+
+function noteStretch(stretches: Stretch[], end: number, added: readonly { timeMs: number }[]) {
+  const oldestMs = oldestOf(added);
+  const last = stretches.at(-1);
+  if (last === undefined || last.records >= STRETCH_RECORDS) {
+    stretches.push({ end, records: added.length, oldestMs });
+    return;
+  }
+  last.end = Math.max(last.end, end);
+  last.records += added.length;
+  last.oldestMs = Math.min(last.oldestMs, oldestMs);
+}
+
+function oldestOf(records: readonly { timeMs: number }[]): number {
+  return records.reduce((oldest, { timeMs }) => Math.min(oldest, timeMs), Number.POSITIVE_INFINITY);
 }
 
 class LogBehindSpool implements SpooledLog {
@@ -77,8 +110,7 @@ class LogBehindSpool implements SpooledLog {
   readonly offsetSince: Log['offsetSince'];
   readonly #options: SpoolOptions;
   #isAway = false;
-  /** Of what waits on the spool or is on its way there. */
-  #bytes: number;
+  readonly #waiting: Waiting;
   /** Of the last append that was refused, until something has left: so much room is not there. */
   #refusedBytes = 1;
   readonly #running = new Set<Promise<Position[]>>();
@@ -93,10 +125,10 @@ class LogBehindSpool implements SpooledLog {
    */
   readonly #sentOn = new Map<number, { end: number; oldestMs: number }>();
 
-  constructor(options: SpoolOptions, bytes: number) {
+  constructor(options: SpoolOptions, waiting: Waiting) {
     const { log, onFatal } = options;
     this.#options = options;
-    this.#bytes = bytes;
+    this.#waiting = waiting;
     this.own = log.own.bind(log);
     this.read = log.read.bind(log);
     this.commit = log.commit.bind(log);
@@ -162,11 +194,12 @@ class LogBehindSpool implements SpooledLog {
       this.#refusedBytes = bytes;
       throw new AppError('log_full', refusal, { retryAfterS: RETRY_AFTER_S });
     }
-    this.#bytes += bytes;
+    this.#waiting.bytes += bytes;
     try {
-      await this.#options.spool.append(kept);
+      const positions = await this.#options.spool.append(kept);
+      noteStretch(this.#waiting.stretches, (positions.at(-1)?.offset ?? 0) + 1, records);
     } catch (error) {
-      this.#bytes -= bytes;
+      this.#waiting.bytes -= bytes;
       throw error;
     }
     this.#bell.ring();
@@ -175,21 +208,27 @@ class LogBehindSpool implements SpooledLog {
   /** Why `bytes` more are not taken. */
   #refusal(bytes: number): string | undefined {
     const { spool, bytesMax, ageMsMax, clock } = this.#options;
-    const { oldestWaitingMs, isFull } = spool.statsNow();
-    const ageMs = clock.now() - (oldestWaitingMs[0] ?? clock.now());
+    const nowMs = clock.now();
+    const ageMs = nowMs - (this.#oldestMs() ?? nowMs);
     let why: string | undefined;
-    if (this.#bytes + bytes > bytesMax) why = 'is full';
+    if (this.#waiting.bytes + bytes > bytesMax) why = 'is full';
     else if (ageMs > ageMsMax) why = 'has kept its oldest record for as long as it may';
-    else if (isFull) why = 'has no room on its disk';
+    else if (spool.statsNow().isFull) why = 'has no room on its disk';
     return why && `The log does not answer, and the spool ${why}.`;
   }
 
+  #oldestMs(): number | undefined {
+    const { stretches } = this.#waiting;
+    if (stretches.length === 0) return undefined;
+    return stretches.reduce((oldest, s) => Math.min(oldest, s.oldestMs), Number.POSITIVE_INFINITY);
+  }
+
   spooled(): Spooled {
-    const { ends, committed, oldestWaitingMs } = this.#options.spool.statsNow();
+    const { ends, committed } = this.#options.spool.statsNow();
     return {
       records: (ends[0] ?? 0) - (committed[0] ?? 0),
-      bytes: this.#bytes,
-      oldestMs: oldestWaitingMs[0],
+      bytes: this.#waiting.bytes,
+      oldestMs: this.#oldestMs(),
       isLogAnswering: !this.#isAway,
       refusal: this.#isAway ? this.#refusal(this.#refusedBytes) : undefined,
     };
@@ -240,7 +279,9 @@ class LogBehindSpool implements SpooledLog {
         continue;
       }
       await spool.commit(0, offset + records.length);
-      this.#bytes -= sizeOf(records);
+      this.#waiting.bytes -= sizeOf(records);
+      const { stretches } = this.#waiting;
+      while ((stretches[0]?.end ?? Infinity) <= offset + records.length) stretches.shift();
       this.#refusedBytes = 1;
       this.#noteBack();
       recordsMax = Math.min(PIECE.recordsMax, recordsMax * 2);
