@@ -19,14 +19,7 @@ import { demoRoutes } from './demo/routes.ts';
 import { healthRoutes } from './health.ts';
 import type { Log, Spooled } from './log/log.ts';
 import { logGauges } from './log-gauges.ts';
-import {
-  makeFolder,
-  openLog,
-  openLogOrLater,
-  openSource,
-  openSpool,
-  openStore,
-} from './open.ts';
+import { makeFolder, openLog, openLogOrLater, openSource, openSpool, openStore } from './open.ts';
 import { createFreshness } from './process/freshness.ts';
 import { pipelineGauges, pipelineRoute } from './process/pipeline/http.ts';
 import { createPipeline, type Pipeline } from './process/pipeline/pipeline.ts';

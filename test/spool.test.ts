@@ -81,7 +81,7 @@ async function startCollector(t: TestContext, config: Config, shared: SharedLog)
   const system = await start(
     config,
     { clock: realClock, logger, onFatal, version: '0', demo: false },
-    { openLog: async () => shared, openStore },
+    { openLog: async () => shared, openStore, openSource },
   );
   t.after(() => system.stop());
   const get = async (path: string) => {
@@ -190,7 +190,7 @@ test('a process that also stores does not begin without its log', async () => {
   const tools = { ...{ clock: realClock, logger, onFatal }, version: '0', demo: false };
   const openLog = () => Promise.reject(new AppError('log_unreachable', 'Not now.'));
   for (const more of [{}, { CLICKSTREAM_ROLES: 'collect', CLICKSTREAM_SPOOL_MB: '0' }]) {
-    const starting = start(await newConfig(more), tools, { openLog, openStore });
+    const starting = start(await newConfig(more), tools, { openLog, openStore, openSource });
     await assert.rejects(starting, { code: 'log_unreachable' });
   }
 });
