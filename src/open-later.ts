@@ -26,6 +26,7 @@ export function openLater(open: () => Promise<Log>, onFatal: (error: Error) => v
   async function tryToOpen(): Promise<Log> {
     try {
       log = await open();
+      if (isClosed) await log.close();
       return log;
     } catch (error) {
       if (!isUnreachable(error)) onFatal(error as Error);

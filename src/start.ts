@@ -123,7 +123,8 @@ async function startParts(
   const opened = needsLog ? await openLogOrLater(config, options, open.openLog) : undefined;
   if (opened !== undefined) closers.push(() => opened.close());
   const spooledLog = opened && (await openSpool(config, options, opened));
-  if (spooledLog !== undefined) closers.push(() => spooledLog.close());
+  // It closes both, and does not wait long for one that is away.
+  if (spooledLog !== undefined) closers.splice(-1, 1, () => spooledLog.close());
   const log = spooledLog ?? opened;
   const spooled = spooledLog && (() => spooledLog.spooled());
   const processes = roles.includes('process');

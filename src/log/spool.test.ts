@@ -400,3 +400,18 @@ test('an append that the log ends unanswered while all is closed is on the spool
   assert.deepEqual((await spool.stats()).ends, [1]);
   await spool.close();
 });
+
+test('a log that is away and cannot be closed does not keep the spool open', async (t) => {
+  const folder = await newFolder();
+  const { log, shared, clock } = await openSpool(t, { folder });
+  shared.state = 'away';
+  await log.append(many(3));
+  shared.stats = () => new Promise(() => undefined);
+  shared.close = () => new Promise(() => undefined);
+  const closing = log.close();
+  clock.advance(1_000);
+  await closing;
+  const spool = await folder.open();
+  assert.deepEqual((await spool.stats()).ends, [3]);
+  await spool.close();
+});

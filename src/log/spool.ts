@@ -48,6 +48,8 @@ const COUNTED = { recordsMax: 10_000, bytesMax: 4 * 1024 * 1024, waitMs: 0 };
 const PROBE_EVERY_MS = 1_000;
 /** One that answers and takes nothing is tried less and less often: each try may leave copies. */
 const PAUSE_MS_MAX = 30_000;
+/** How long a log that is away may take to be closed. */
+const CLOSE_MS_MAX = 1_000;
 const RETRY_AFTER_S = 5;
 /** Before the bytes of a record on the spool: how long its key is. The key follows. */
 const KEY_LENGTH_BYTES = 4;
@@ -134,7 +136,9 @@ class LogBehindSpool implements SpooledLog {
     this.commit = log.commit.bind(log);
     this.committed = log.committed.bind(log);
     this.offsetSince = log.offsetSince.bind(log);
-    this.#sending = this.#sendOn().catch((error: Error) => onFatal(error));
+    this.#sending = this.#sendOn().catch((error: Error) => {
+      if (!this.#stop.signal.aborted) onFatal(error);
+    });
   }
 
   get id(): string {
@@ -324,14 +328,21 @@ class LogBehindSpool implements SpooledLog {
     return this.#closing;
   }
 
-  /** The spool last: what the log has not taken by its end goes there. */
+  /**
+   * The spool last: what the log has not taken by its end goes there. A log that is away is not
+   * waited for long: nobody has been told that what is on its way to it is durable.
+   */
   async #close(): Promise<void> {
-    const { log, spool } = this.#options;
+    const { log, spool, clock } = this.#options;
     this.#stop.abort();
+    const ended = new AbortController();
+    const closing = log
+      .close()
+      .then(() => Promise.allSettled([...this.#running, this.#sending]))
+      .finally(() => ended.abort());
     try {
-      await log.close();
-      await Promise.allSettled(this.#running);
-      await this.#sending;
+      if (this.#isAway) await Promise.race([closing, clock.sleep(CLOSE_MS_MAX, ended.signal)]);
+      else await closing;
     } finally {
       await spool.close();
     }
