@@ -9,7 +9,7 @@ import { AppError } from '../src/base/errors.ts';
 import { createLogger } from '../src/base/logger.ts';
 import { type Config, checkSpoolHours, readConfig } from '../src/config.ts';
 import { createMemoryLog } from '../src/log/memory.ts';
-import { openSpool, openStore } from '../src/open.ts';
+import { openSource, openSpool, openStore } from '../src/open.ts';
 import { createPipeline } from '../src/process/pipeline/pipeline.ts';
 import { createRecords } from '../src/process/records.ts';
 import { start } from '../src/start.ts';
@@ -166,7 +166,7 @@ test('a collector begins while its log does not answer, and says so when that is
   const system = await start(
     config,
     { ...{ clock: realClock, logger, version: '0', demo: false }, onFatal: (e) => fatal.push(e) },
-    { openLog, openStore },
+    { openLog, openStore, openSource },
   );
   t.after(() => system.stop());
   const post = (event_id: string) =>
