@@ -27,7 +27,7 @@ const AHEAD_MS_MIN = 86_400_000;
 /** A collector whose clock is ahead must not be refused for it. */
 const FOR_EVER_MS = '9223372036854775807';
 /** How long a start waits for the brokers. */
-const OPEN_MS_MAX = 20_000;
+const OPEN_MS_MAX = 10_000;
 /** After it was made, until each broker knows it. */
 const MADE_MS = 50;
 
