@@ -1,8 +1,8 @@
 /** The log and its spool as an operator sees them: whether events are taken, and gauges. */
 import type { Clock } from './base/clock.ts';
 import { AppError } from './base/errors.ts';
-import type { Metrics } from './base/metrics.ts';
-import type { Log, Spooled } from './log/log.ts';
+import type { Metrics, Samples } from './base/metrics.ts';
+import type { Log, LogStats, Spooled } from './log/log.ts';
 
 /**
  * What keeps the log from taking events, as a sentence. A log that is away is no trouble while the
@@ -22,6 +22,42 @@ export async function logTrouble(
     if (!(error instanceof AppError) || error.code !== 'log_unreachable') throw error;
     return spool === undefined ? 'the log does not answer' : undefined;
   }
+}
+
+export function logGauges(metrics: Metrics, log: Log, clock: Clock): void {
+  /** No samples while the log does not answer: old ones would pass for new. */
+  const sample = async (read: (stats: LogStats) => number | Samples): Promise<number | Samples> => {
+    try {
+      return read(await log.stats());
+    } catch (error) {
+      if (error instanceof AppError) return [];
+      throw error;
+    }
+  };
+  const perPartition = (numbers: readonly number[]) =>
+    numbers.map((number, partition) => [{ partition: String(partition) }, number] as const);
+  metrics.gauge(
+    'clickstream_log_end',
+    'Records ever appended, by partition.',
+    () => sample(({ ends }) => perPartition(ends)),
+    ['partition'],
+  );
+  metrics.gauge(
+    'clickstream_log_committed',
+    'Records processed, by partition.',
+    () => sample(({ committed }) => perPartition(committed)),
+    ['partition'],
+  );
+  metrics.gauge('clickstream_log_bytes', 'Bytes of the log on disk.', () =>
+    sample(({ bytesOnDisk }) => bytesOnDisk ?? []),
+  );
+  metrics.gauge('clickstream_behind_seconds', 'Age of the oldest record that waits.', () =>
+    sample(({ oldestWaitingMs }) => {
+      const nowMs = clock.now();
+      const waiting = oldestWaitingMs.filter((ms) => ms !== undefined);
+      return Math.max(0, nowMs - Math.min(nowMs, ...waiting)) / 1000;
+    }),
+  );
 }
 
 export function spoolGauges(metrics: Metrics, spooled: () => Spooled, clock: Clock): void {
