@@ -18,9 +18,10 @@ import {
 } from '@platformatic/kafka';
 import { childrenOf, removeFolder, temporaryFolder } from '../test/system.ts';
 import { type KafkaCluster, type KafkaOptions, startKafka, whyNoKafka } from './cluster.ts';
-import { findMaven, javaMajor, untilWeDie } from './java.ts';
+import { findKeytool, findMaven, javaMajor, untilWeDie } from './java.ts';
 import { freeBase } from './ports.ts';
 import { places, properties } from './properties.ts';
+import { secureProperties } from './secure.ts';
 
 const MAIN = join(import.meta.dirname, 'main.ts');
 const skip = (await whyNoKafka()) ?? false;
@@ -121,15 +122,30 @@ test('a single node is both and has no second broker to copy to', () => {
   assert.ok(lines.includes('default.replication.factor=1'));
 });
 
+test('a node that is secure speaks TLS to its clients and plainly to itself', () => {
+  const [place] = places('single', 9092);
+  assert.ok(place !== undefined);
+  const password = 'a "quoted\\word';
+  const login = secureProperties({ keystore: 'k', pem: 'p' }, { user: 'ada', password });
+  const lines = properties(place, [place], 2_000, login).split('\n');
+  const listeners =
+    'SASL_SSL://127.0.0.1:9092,PLAINTEXT://127.0.0.1:9093,CONTROLLER://127.0.0.1:9094';
+  assert.ok(lines.includes(`listeners=${listeners}`));
+  const jaas = lines.find((line) => line.includes('.plain.sasl.jaas.config='));
+  assert.match(jaas ?? '', /required user_ada="a \\\\"quoted\\\\\\\\word";$/);
+});
+
 test('the free ports are below those of outgoing connections', async () => {
   assert.ok((await freeBase()) < 32_000);
 });
 
-test('a machine without Maven is told what to install', async () => {
+test('a machine without Maven or keytool is told what is missing', async () => {
   const path = process.env.PATH;
   process.env.PATH = '/nowhere';
   try {
     await assert.rejects(findMaven(), /no mvn that runs: install Maven/);
+    if (process.env.JAVA_HOME === undefined)
+      await assert.rejects(findKeytool(), /made with keytool, and this Java has none/);
   } finally {
     process.env.PATH = path;
   }

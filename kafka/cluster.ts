@@ -5,6 +5,7 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { check } from '../src/base/check.ts';
 import { realDisk } from '../src/log/disk.ts';
 import { formatNode, randomId } from './format.ts';
 import { areJarsHere, type Kafka, prepareKafka } from './jars.ts';
@@ -13,10 +14,13 @@ import { createNode, type KafkaNode } from './node.ts';
 import { freeBase, isFree } from './ports.ts';
 import { type Layout, type Place, places, properties } from './properties.ts';
 import { askForLead, type Lead } from './quorum.ts';
+import { type Certificate, type Login, makeCertificate, secureProperties } from './secure.ts';
 
 export interface KafkaCluster {
   /** `127.0.0.1:9092,127.0.0.1:9093` */
   readonly brokers: string;
+  /** A file with the certificate of a node that is `secure`. */
+  readonly ca: string | undefined;
   readonly nodes: readonly KafkaNode[];
   /** The controller that leads the quorum. @throws KafkaError when there is none for long. */
   activeController(): Promise<KafkaNode>;
@@ -32,6 +36,8 @@ export interface KafkaOptions {
   /** Where data and logs lie; a second start on it keeps topics and records. */
   folder: string;
   layout: Layout;
+  /** Clients come over TLS, as this user (`single` only). */
+  secure?: Login;
   /** The first of five ports; free ones when it is left out. */
   port?: number;
   /** After this time without a heartbeat a broker's partitions move: 2,000 when left out. */
@@ -60,6 +66,7 @@ export async function whyNoKafka(): Promise<string | undefined> {
 /** Resolves when every node serves. @throws KafkaError in one sentence when that cannot be. */
 export async function startKafka(options: KafkaOptions): Promise<KafkaCluster> {
   const { folder, layout, sessionMs = SESSION_MS, progress = () => undefined } = options;
+  check(options.secure === undefined || layout === 'single', 'only a single node is secure');
   const java = await findJava();
   const guard = await untilWeDie();
   const all = places(layout, options.port ?? (await freeBase()));
@@ -81,8 +88,14 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaCluster> {
     await Promise.all(nodes.map((node) => node.kill()));
     await lock.release();
   };
+  let certificate: Certificate | undefined;
   try {
-    await format(folder, layout, all, sessionMs, kafka);
+    let secure: string | undefined;
+    if (options.secure !== undefined) {
+      certificate = await makeCertificate(folder, 'ip:127.0.0.1,dns:localhost');
+      secure = secureProperties(certificate, options.secure);
+    }
+    await format(folder, layout, all, kafka, (place) => properties(place, all, sessionMs, secure));
     progress(`starting ${all.map(({ name }) => name).join(', ')}`);
     await Promise.all(nodes.map((node) => node.start()));
   } catch (error) {
@@ -91,6 +104,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaCluster> {
   }
   return {
     brokers: all.flatMap(({ port }) => (port === undefined ? [] : `127.0.0.1:${port}`)).join(','),
+    ca: certificate?.pem,
     nodes,
     async activeController() {
       const ports = all.flatMap(({ controllerPort }) => controllerPort ?? []);
@@ -143,8 +157,8 @@ async function format(
   folder: string,
   layout: Layout,
   all: readonly Place[],
-  sessionMs: number,
   kafka: Kafka,
+  settingsOf: (place: Place) => string,
 ): Promise<void> {
   const path = join(folder, 'cluster.json');
   const text = await readFile(path, 'utf8').catch(() => undefined);
@@ -164,7 +178,7 @@ async function format(
     const metadata = place.controllerPort === undefined ? undefined : kafka.metadata;
     const home = join(folder, place.name);
     await formatNode(home, place.id, cluster.id, metadata);
-    await writeFile(join(home, 'server.properties'), properties(place, all, sessionMs));
+    await writeFile(join(home, 'server.properties'), settingsOf(place));
   }
 }
 

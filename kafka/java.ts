@@ -48,6 +48,18 @@ export async function findJava(): Promise<Java> {
   return { program, version };
 }
 
+/** @throws KafkaError when the Java here has none: some packages leave it out. */
+export async function findKeytool(): Promise<string> {
+  const home = process.env.JAVA_HOME;
+  const program = home === undefined ? 'keytool' : join(home, 'bin', 'keytool');
+  try {
+    await run(program, ['-help'], { env: nodeEnvironment() });
+    return program;
+  } catch (cause) {
+    throw new KafkaError('Certificates are made with keytool, and this Java has none.', { cause });
+  }
+}
+
 /** @throws KafkaError when there is none. */
 export async function findMaven(): Promise<string> {
   try {

@@ -44,17 +44,29 @@ export function places(layout: Layout, base: number): Place[] {
   return [...brokers, ...controllers];
 }
 
+function clientListeners(port: number, isSecure: boolean): string[] {
+  if (!isSecure) return [`PLAINTEXT://127.0.0.1:${port}`];
+  return [`SASL_SSL://127.0.0.1:${port}`, `PLAINTEXT://127.0.0.1:${port + 1}`];
+}
+
 /**
  * @param all every node of the cluster
  * @param sessionMs after this time without a heartbeat a broker's partitions move to the others
+ * @param secure of a single node whose clients come over TLS with a login: lines about both. What it
+ * says to itself stays plain, at the port after the clients' one.
  */
-export function properties(node: Place, all: readonly Place[], sessionMs: number): string {
+export function properties(
+  node: Place,
+  all: readonly Place[],
+  sessionMs: number,
+  secure?: string,
+): string {
   const brokers = all.filter(({ port }) => port !== undefined);
   const voters = all.flatMap(({ id, controllerPort: port }) =>
     port === undefined ? [] : [`${id}@127.0.0.1:${port}`],
   );
   const listeners = [
-    ...(node.port === undefined ? [] : [`PLAINTEXT://127.0.0.1:${node.port}`]),
+    ...(node.port === undefined ? [] : clientListeners(node.port, secure !== undefined)),
     ...(node.controllerPort === undefined ? [] : [`CONTROLLER://127.0.0.1:${node.controllerPort}`]),
   ].join(',');
   const replicas = brokers.length;
@@ -65,7 +77,7 @@ listeners=${listeners}
 advertised.listeners=${listeners}
 controller.quorum.voters=${voters.join(',')}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
 ${node.port === undefined ? '' : 'inter.broker.listener.name=PLAINTEXT\n'}log.dirs=data
 
 # Every record lies on all brokers, and one broker is enough to go on.
@@ -102,5 +114,5 @@ background.threads=2
 log.cleaner.dedupe.buffer.size=8388608
 log.segment.bytes=67108864
 log.index.size.max.bytes=1048576
-`;
+${secure ?? ''}`;
 }
