@@ -2,6 +2,7 @@
  * The address of a log on Kafka, as it stands in a setting:
  * `kafka://user:password@host:port,host:port/topic?partitions=4&replicas=2&tls=yes`.
  */
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { AppError } from '../../base/errors.ts';
 
@@ -28,8 +29,10 @@ type SaslMechanism = (typeof MECHANISMS)[number];
 const KAFKA_ADDRESS =
   'kafka://host:port,host:port/topic[?partitions=N&replicas=N&min_isr=N&group=NAME&tls=yes&ca=FILE&sasl=MECHANISM]';
 
-const PARTS = /^kafka:\/\/(?:([^:@/]+):([^@/]*)@)?([^/?@]+)\/([\w.-]{1,249})(?:\?(.*))?$/;
-const BROKER = /^(\[[\da-f:]+\]|[\w.-]+):\d{1,5}$/i;
+const PARTS = /^kafka:\/\/(?:([^@/]+)@)?([^/?@]+)\/([\w.-]{1,249})(?:\?(.*))?$/;
+const BROKER = /^(?:\[[\da-f:]+\]|[\w.-]+):(\d{1,5})$/i;
+const PORT_MAX = 65_535;
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs;
 const PARAMETERS = ['partitions', 'replicas', 'min_isr', 'group', 'tls', 'ca', 'sasl'];
 
 /**
@@ -42,14 +45,23 @@ export function readKafkaAddress(address: string, setting: string, login: string
       field: setting,
     });
   const parts = PARTS.exec(address);
-  if (parts === null) throw wrong('it is no address of Kafka');
-  const [, user, password = '', hosts = '', topic = '', query = ''] = parts;
+  // What stands somewhere in an address may be of a password, so hosts are not repeated either.
+  const encode = 'special characters of user and password are percent-encoded';
+  if (parts === null) throw wrong(`it is no address of Kafka, in which ${encode}`);
+  const [, named, hosts = '', topic = '', query = ''] = parts;
   const brokers = hosts.split(',');
-  const strange = brokers.find((broker) => !BROKER.test(broker));
-  if (strange !== undefined) throw wrong(`"${strange}" is not host:port`);
+  const strange = brokers.findIndex((broker) => {
+    const port = Number(BROKER.exec(broker)?.[1] ?? 0);
+    return port < 1 || port > PORT_MAX;
+  });
+  if (strange !== -1)
+    throw wrong(`broker ${strange + 1} of ${brokers.length} is not host:port, and ${encode}`);
   const parameters = new URLSearchParams(query);
   const unknown = [...parameters.keys()].find((name) => !PARAMETERS.includes(name));
-  if (unknown !== undefined) throw wrong(`"${unknown}" is not a parameter`);
+  if (unknown !== undefined)
+    throw wrong(query.includes('@') ? encode : `"${unknown}" is not a parameter`);
+  const group = parameters.get('group') ?? 'clickstream';
+  if (group === '') throw wrong('"group" is empty');
 
   const count = (name: string, max: number): number | undefined => {
     const text = parameters.get(name);
@@ -63,29 +75,56 @@ export function readKafkaAddress(address: string, setting: string, login: string
   const ca = parameters.get('ca');
   if (ca !== null && isTls === 'no') throw wrong('"ca" needs tls=yes');
 
-  const named =
-    user === undefined ? login : `${decodeURIComponent(user)}:${decodeURIComponent(password)}`;
   const mechanism = MECHANISMS.find((known) => known === (parameters.get('sasl') ?? 'PLAIN'));
   if (mechanism === undefined) throw wrong(`"sasl" is one of ${MECHANISMS.join(', ')}`);
-  if (named === '' && parameters.has('sasl')) throw wrong('"sasl" needs user and password');
-  const [username = '', ...rest] = named.split(':');
+  const pair = named === undefined ? pairOf(login) : pairOf(named)?.map((text) => decode(text));
+  if (pair === undefined && parameters.has('sasl')) throw wrong('"sasl" needs user and password');
+  const [username = '', password = ''] = pair ?? [];
+  if (pair !== undefined && (username === '' || password === ''))
+    throw wrong('a login is user:password, and neither is empty');
   return {
     brokers,
     topic,
-    group: parameters.get('group') ?? 'clickstream',
+    group,
     partitions: count('partitions', 1_000),
     replicas: count('replicas', 100),
     minIsr: count('min_isr', 100) ?? 1,
     tls: isTls === 'no' ? undefined : ca === null ? {} : { ca: readCertificates(ca, wrong) },
-    sasl: named === '' ? undefined : { mechanism, username, password: rest.join(':') },
+    sasl: pair === undefined ? undefined : { mechanism, username, password },
   };
+
+  function decode(text: string): string {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      throw wrong(encode);
+    }
+  }
+}
+
+/** The user ends at the first colon; undefined where there is nothing at all. */
+function pairOf(login: string): [user: string, password: string] | undefined {
+  if (login === '') return undefined;
+  const [user = '', ...rest] = login.split(':');
+  return [user, rest.join(':')];
 }
 
 function readCertificates(path: string, wrong: (why: string) => AppError): string {
+  let text: string;
   try {
-    return readFileSync(path, 'utf8');
+    text = readFileSync(path, 'utf8');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw wrong(`the file of "ca", ${path}, cannot be read (${code})`);
+    throw wrong(`the file of "ca", "${path}", cannot be read (${code})`);
   }
+  // TLS passes over what is none, and then says that it knows nobody who signed.
+  const certificates = text.match(CERTIFICATE) ?? [];
+  try {
+    for (const certificate of certificates) new X509Certificate(certificate);
+  } catch {
+    certificates.length = 0;
+  }
+  if (certificates.length === 0)
+    throw wrong(`the file of "ca", "${path}", is not of certificates in PEM`);
+  return text;
 }
