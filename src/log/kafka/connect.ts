@@ -2,18 +2,18 @@
  * How the brokers are talked to: options of every client, one error of ours for each of theirs, and
  * the topic as the brokers describe it, asked again when one of them says that it has changed.
  */
+import { isIP } from 'node:net';
 import {
-  type Admin,
-  AuthenticationError,
+  Admin,
   type BaseOptions,
   type ConnectionOptions,
   ConnectionPool,
-  findErrorBy,
   GenericError,
 } from '@platformatic/kafka';
 import type { Clock } from '../../base/clock.ts';
 import { AppError } from '../../base/errors.ts';
 import type { KafkaAddress } from './address.ts';
+import { wantsTls, whyHopeless } from './refusal.ts';
 
 const CLIENT_ID = 'clickstream';
 const CONNECT_MS = 2_000;
@@ -55,18 +55,16 @@ export function createPool(address: KafkaAddress): ConnectionPool {
   return new ConnectionPool(CLIENT_ID, connectionOptions(address));
 }
 
-function connectionOptions({ tls, sasl }: KafkaAddress): ConnectionOptions {
+function connectionOptions({ brokers, tls, sasl }: KafkaAddress): ConnectionOptions {
+  // Who routes by the name in the handshake needs it there; an address is not allowed in it. The
+  // client takes one choice for all brokers, so the ones that are named here decide.
+  const areNames = brokers.every((broker) => isIP(hostOf(broker)) === 0);
   return {
     connectTimeout: CONNECT_MS,
     requestTimeout: REQUEST_MS,
-    ...(tls === undefined ? {} : { tls, tlsServerName: true }),
+    ...(tls === undefined ? {} : { tls, tlsServerName: areNames }),
     ...(sasl === undefined ? {} : { sasl }),
   };
-}
-
-/** Whether a broker said this, somewhere in the errors of a request. */
-export function saidBy(error: unknown, ...names: string[]): boolean {
-  return error instanceof Error && names.some((name) => findErrorBy(error, 'apiId', name) !== null);
 }
 
 export function unreachable(topic: string, error: unknown): AppError {
@@ -78,6 +76,31 @@ export function unreachable(topic: string, error: unknown): AppError {
       retryAfterS: RETRY_AFTER_S,
     },
   );
+}
+
+function hostOf(broker: string): string {
+  return broker.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+}
+
+/**
+ * For a connection that the brokers cut off: whether they talk with TLS where we do not, or the other
+ * way round, which they say to who has no login.
+ * @throws AppError `bad_setting` when that is so.
+ */
+export async function refuseOtherTls(address: KafkaAddress, clock: Clock): Promise<void> {
+  const { topic, tls } = address;
+  const admin = new Admin(clientOptions({ ...address, tls: undefined, sasl: undefined }));
+  let why: string | undefined;
+  try {
+    await admin.listApis();
+    if (tls !== undefined)
+      why = `The brokers of ${topic} speak no TLS at this port: name the one for it, or set tls=no.`;
+  } catch (error) {
+    if (tls === undefined && wantsTls(error)) why = whyHopeless(topic, error);
+  } finally {
+    await closeInTime(admin, clock);
+  }
+  if (why !== undefined) throw new AppError('bad_setting', why);
 }
 
 /** The innermost errors, which say what happened. */
@@ -92,25 +115,6 @@ function reason(error: unknown): string {
   };
   look(error);
   return [...found].slice(0, 3).join('; ');
-}
-
-/** Nothing that a later try could mend: settings, rights, a version. */
-function isHopeless(error: unknown): boolean {
-  if (!(error instanceof Error)) return true;
-  if (findErrorBy(error, 'code', AuthenticationError.code) !== null) return true;
-  return saidBy(
-    error,
-    'TOPIC_AUTHORIZATION_FAILED',
-    'GROUP_AUTHORIZATION_FAILED',
-    'CLUSTER_AUTHORIZATION_FAILED',
-    'UNSUPPORTED_VERSION',
-    'INVALID_REPLICATION_FACTOR',
-    'INVALID_CONFIG',
-    'INVALID_PARTITIONS',
-    'POLICY_VIOLATION',
-    'INVALID_SESSION_TIMEOUT',
-    'OFFSET_METADATA_TOO_LARGE',
-  );
 }
 
 export interface Retries {
@@ -134,10 +138,8 @@ export async function untilAnswered<T>(retries: Retries, work: () => Promise<T>)
     } catch (error) {
       if (error instanceof AppError) throw error;
       if (!(error instanceof Error) || !GenericError.isGenericError(error)) throw error;
-      if (isHopeless(error))
-        throw new AppError('bad_setting', `The brokers refuse it: ${reason(error)}.`, {
-          cause: error,
-        });
+      const why = whyHopeless(topic, error);
+      if (why !== undefined) throw new AppError('bad_setting', why, { cause: error });
       if (signal?.aborted || clock.elapsed() >= untilMs) throw unreachable(topic, error);
     }
     await clock.sleep(RETRY_MS, signal);

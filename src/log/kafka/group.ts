@@ -18,7 +18,8 @@ import type { Logger } from '../../base/logger.ts';
 import type { Committed } from '../log.ts';
 import type { KafkaAddress } from './address.ts';
 import { assign, claimOf } from './assign.ts';
-import { clientOptions, closeInTime, saidBy, unreachable, untilAnswered } from './connect.ts';
+import { clientOptions, closeInTime, unreachable, untilAnswered } from './connect.ts';
+import { saidBy } from './refusal.ts';
 import type { WatchedTopic } from './topic.ts';
 
 const COMMIT_MS_MAX = 15_000;

@@ -8,7 +8,8 @@ import type { Clock } from '../../base/clock.ts';
 import { AppError } from '../../base/errors.ts';
 import type { LogRecord, ReadLimits } from '../log.ts';
 import type { KafkaAddress } from './address.ts';
-import { closeInTime, createPool, saidBy, untilAnswered } from './connect.ts';
+import { closeInTime, createPool, untilAnswered } from './connect.ts';
+import { saidBy } from './refusal.ts';
 import type { WatchedTopic } from './topic.ts';
 
 /** How long a broker holds a request back until there is a record. */

@@ -11,10 +11,11 @@ import {
   clientOptions,
   closeInTime,
   describeTopic,
-  saidBy,
+  refuseOtherTls,
   type Topic,
   untilAnswered,
 } from './connect.ts';
+import { isCutOff, saidBy } from './refusal.ts';
 
 const PARTITIONS = 4;
 const REPLICAS = 2;
@@ -53,7 +54,10 @@ export async function openTopic(
   try {
     const retries = { clock, topic: address.topic, msMax: OPEN_MS_MAX };
     const topic = await untilAnswered(retries, async () => {
-      const found = await describeTopic(admin, address.topic);
+      const found = await describeTopic(admin, address.topic).catch(async (error: unknown) => {
+        if (isCutOff(error)) await refuseOtherTls(address, clock);
+        throw error;
+      });
       if (found !== undefined) return found;
       if (!makes)
         throw new AppError('bad_setting', `There is no topic ${address.topic} on these brokers.`);
@@ -73,6 +77,10 @@ export async function openTopic(
     return watch(admin, address, topic, batchBytesMax);
   } catch (error) {
     await closeInTime(admin, clock);
+    const isUnreachable = error instanceof AppError && error.code === 'log_unreachable';
+    // Who wants a login says nothing either.
+    if (isUnreachable && address.sasl === undefined && isCutOff(error.cause))
+      error.message += ' Brokers that want user and password do that.';
     throw error;
   }
 }
