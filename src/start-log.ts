@@ -19,7 +19,9 @@ export async function logTrouble(
     const { isFull } = await log.stats();
     return isFull ? 'there is no room on the disk of the log' : undefined;
   } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'log_unreachable') throw error;
+    if (!(error instanceof AppError)) throw error;
+    // A log that refuses this process, a spool does not make up for.
+    if (error.code !== 'log_unreachable') return error.message;
     return spool === undefined ? 'the log does not answer' : undefined;
   }
 }
