@@ -59,9 +59,11 @@ export function startUpkeep(parts: Parts): Upkeep {
       stopped,
       isOthers(partition)
         ? records.registerLog(log.id).then((logId) => whileHeld(records, logId, partition, work))
-        : processor.between(partition, ({ owner }, window) =>
-            work({ owner, suspect: window.suspect }),
-          ),
+        : processor.between(partition, async (owned, window) => {
+            // What is done here may have been tried before.
+            await owned.retake();
+            return work({ owner: owned.owner, suspect: window.suspect });
+          }),
     ]);
   const upkeep = createUpkeep({
     ...parts,

@@ -102,9 +102,10 @@ export async function openStages(): Promise<Stages> {
       signal,
       async own(partition, doing) {
         if (processor !== undefined)
-          return processor.between(partition, ({ owner }, window) =>
-            doing({ owner, suspect: window.suspect }),
-          );
+          return processor.between(partition, async (owned, window) => {
+            await owned.retake();
+            return doing({ owner: owned.owner, suspect: window.suspect });
+          });
         const owner = await records.takeOver(await records.registerLog(log.id), partitions);
         return doing({ owner, suspect: () => undefined });
       },

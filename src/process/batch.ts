@@ -51,9 +51,9 @@ export async function finishBatch(
   }
 }
 
-/** What the store holds of the range, after every earlier insert is known to be over. */
+/** What the store holds of the range, when no earlier insert can come in any more. */
 async function lookFor(p: Partition, { from, to, batch_id }: Batch): Promise<Outcomes> {
-  await p.records.settle(p);
+  await p.retake();
   const held = await p.records.held(p, from, to);
   const outcomes = new Map(held.map((row) => [row.log_offset, row.outcome]));
   p.logger.info(

@@ -29,8 +29,15 @@ export interface ProcessorOptions {
 export interface Partition extends ProcessorOptions {
   partition: number;
   logId: number;
-  /** The number that the store knows this writer by. */
+  /** The number that the store knows this writer by; `retake` changes it. */
   owner: number;
+  /**
+   * Makes sure that no earlier insert can come in any more. Of a log that others have open as well
+   * the partition is taken over once more, under a new number: that is right also for an insert that
+   * was given up and that a server has not begun to read.
+   * @throws AppError `store_…`, or `taken_over` when it is another one's by now.
+   */
+  retake(): Promise<void>;
   erasedIds: ErasedIds;
   signal: AbortSignal;
   turn: Turn;

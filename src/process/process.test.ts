@@ -475,6 +475,43 @@ test('a processor whose log is taken over by another ends, and adds nothing', as
   assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 stored']);
 });
 
+test('of a shared log, an insert that was given up and begins when all is done is refused', async () => {
+  const log: Log = { ...newLog(), isExclusive: false };
+  await log.append([event(), event()].map(record));
+  const records = createRecords(store);
+  const late: (() => Promise<void>)[] = [];
+  const losing: Records = {
+    ...records,
+    async insert(at, rows) {
+      if (late.length > 0) return records.insert(at, rows);
+      // On its way, and known to no server.
+      late.push(() => records.insert(at, rows));
+      throw new AppError('store_ambiguous', 'Cut off.');
+    },
+  };
+  await processAll(log, { records: losing });
+  assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 stored']);
+  await assert.rejects(async () => late[0]?.(), { code: 'taken_over' });
+  assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 stored']);
+});
+
+test('a partition of a shared log that another one took in the store is taken back', async () => {
+  const log: Log = { ...newLog(), isExclusive: false };
+  await log.append([event(), event()].map(record));
+  const records = createRecords(store);
+  let isFirst = true;
+  const stolen: Records = {
+    ...records,
+    async insert(at, rows) {
+      if (isFirst) await records.takeOver(at.logId, [at.partition]);
+      isFirst = false;
+      await records.insert(at, rows);
+    },
+  };
+  await processAll(log, { records: stolen });
+  assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 stored']);
+});
+
 test('two logs that are registered at once get two numbers, and keep them', async () => {
   const records = createRecords(store);
   const names = Array.from({ length: 6 }, () => randomUUID());

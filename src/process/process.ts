@@ -12,6 +12,7 @@ import type { LogRecord } from '../log/log.ts';
 import { type Batch, finishBatch } from './batch.ts';
 import { type Begin, findBegin, type Intent } from './begin.ts';
 import type { Partition, ProcessorOptions, Turn } from './partition.ts';
+import { HOLDER_MIN } from './records.ts';
 import { createErasedIds, type ErasedIds } from './window/erased-ids.ts';
 import { loadWindow, openWindow } from './window/load.ts';
 import { createWindow, type Window } from './window/window.ts';
@@ -97,7 +98,9 @@ export function createProcessor(options: ProcessorOptions): Processor {
       async function takeOverShared(partition: number, mine: AbortSignal): Promise<Place> {
         const logId = await options.records.registerLog(log.id);
         const untilMs = clock.elapsed() + HELD_MS_MAX;
-        while (await options.records.isHeld({ logId, partition })) {
+        const isHeld = async () =>
+          (await options.records.ownerOf({ logId, partition })) >= HOLDER_MIN;
+        while (await isHeld()) {
           if (mine.aborted || clock.elapsed() > untilMs) break;
           await clock.sleep(TAKEN_OVER_MS, mine);
         }
@@ -170,7 +173,7 @@ type Place = Pick<Partition, 'logId' | 'owner'>;
 
 /** From the take-over of a partition until it is given up. */
 async function runPartition(
-  unplaced: Omit<Partition, keyof Place>,
+  unplaced: Omit<Partition, keyof Place | 'retake'>,
   takeOver: () => Promise<Place>,
 ): Promise<void> {
   const { log, partition, signal } = unplaced;
@@ -181,7 +184,20 @@ async function runPartition(
   });
   if (taken === undefined) return;
   const { place, committed } = taken;
-  const p: Partition = { ...unplaced, ...place };
+  /** Of tries that ended without an answer as well. */
+  const numbers = new Set([place.owner]);
+  const p: Partition = {
+    ...unplaced,
+    ...place,
+    async retake() {
+      // Who was frozen and took it back would go on with its own copy of such a log.
+      if (log.isExclusive) return p.records.settle(p);
+      if (!numbers.has(await p.records.ownerOf(p))) throw takenOver(partition);
+      const owner = p.records.newOwner();
+      numbers.add(owner);
+      p.owner = await p.records.takeOver(p.logId, [partition], owner);
+    },
+  };
   const begin = await untilItAnswers(p, signal, () => findBegin(p, committed));
   if (begin === undefined) return;
   // What a batch adds must not push out what the same batch added before.

@@ -9,7 +9,7 @@ import type { AppError } from '../base/errors.ts';
 import type { Event } from '../event/event.ts';
 import { recordKey } from '../event/wire.ts';
 import { partitionOf } from '../log/partition-of.ts';
-import type { Records } from './records.ts';
+import { HOLDER_MIN, type Records } from './records.ts';
 import { duplicateRow, type Place, rejectedRow, storedRow, unprocessable } from './row.ts';
 
 export interface RecordsUnderTest {
@@ -158,13 +158,15 @@ export function recordsContract(name: string, open: () => Promise<RecordsUnderTe
 
   test(`${name}: while a partition is held its owner is refused, and may see why`, async () => {
     const place = await newPlace();
-    assert.equal(await records.isHeld(at(place)), false);
+    assert.equal(await records.ownerOf(at(place)), place.owner);
+    assert.ok(place.owner < HOLDER_MIN);
     const holder = { ...place, owner: await records.hold(at(place)) };
-    assert.equal(await records.isHeld(at(place)), true);
+    assert.equal(await records.ownerOf(at(place)), holder.owner);
+    assert.ok(holder.owner >= HOLDER_MIN);
     await assert.rejects(records.insert(at(place), [stored(place, 0)]), isCode('taken_over'));
     await records.insert(at(holder), [stored(holder, 1)]);
     await records.release(at(place));
-    assert.equal(await records.isHeld(at(place)), false);
+    assert.equal(await records.ownerOf(at(place)), 0);
     for (const gone of [place, holder])
       await assert.rejects(records.insert(at(gone), [stored(gone, 2)]), isCode('taken_over'));
     assert.deepEqual(await held(place), ['1 stored']);

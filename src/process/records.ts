@@ -48,14 +48,18 @@ export interface Records {
    * must carry (`owner`). When it resolves, inserts of an earlier owner have ended, and later ones
    * are refused by the store with `taken_over`.
    */
-  takeOver(logId: number, partitions: readonly number[]): Promise<number>;
+  takeOver(logId: number, partitions: readonly number[], owner?: number): Promise<number>;
+
+  /** A number for a take-over of which it must be known that it was ours, whatever its answer is. */
+  newOwner(): number;
 
   /** Takes a partition over for work on what is stored; its owner waits for `release`, but not for ever. */
   hold(at: LogPartition): Promise<number>;
 
   release(at: LogPartition): Promise<void>;
 
-  isHeld(at: LogPartition): Promise<boolean>;
+  /** The number that the store knows the partition's writer by; 0 before the first. */
+  ownerOf(at: LogPartition): Promise<number>;
 
   /**
    * Inserts rows of one partition in the order of `COLUMNS`, each as JSON text, as one part: all
@@ -99,7 +103,7 @@ export interface Records {
  * Owners are told apart, not ordered: 2^47 of them are enough never to meet. As many are left for
  * those who hold a partition, and 0 for nobody.
  */
-const HOLDER_MIN = 2 ** 47;
+export const HOLDER_MIN = 2 ** 47;
 const HOLDER_MAX = 2 ** 48 - 1;
 const NOBODY = 0;
 const PARTITIONS_MAX = 65_536;
@@ -109,6 +113,8 @@ export const insertsOf = ({ logId, partition }: LogPartition): string =>
   `records-${logId}-${partition}`;
 
 export function createRecords(store: Store): Records {
+  const newOwner = () => randomInt(1, HOLDER_MIN);
+
   async function takeOver(
     logId: number,
     partitions: readonly number[],
@@ -140,7 +146,9 @@ export function createRecords(store: Store): Records {
       }
     },
 
-    takeOver: (logId, partitions) => takeOver(logId, partitions, randomInt(1, HOLDER_MIN)),
+    takeOver: (logId, partitions, owner = newOwner()) => takeOver(logId, partitions, owner),
+
+    newOwner,
 
     hold: ({ logId, partition }) => takeOver(logId, [partition], randomInt(HOLDER_MIN, HOLDER_MAX)),
 
@@ -148,12 +156,12 @@ export function createRecords(store: Store): Records {
       await takeOver(logId, [partition], NOBODY);
     },
 
-    async isHeld({ logId, partition }) {
+    async ownerOf({ logId, partition }) {
       const [row] = await store.select<{ owner: number }>(
         'SELECT owner FROM owners WHERE log_key = {key:UInt64}',
         { key: logId * PARTITIONS_MAX + partition },
       );
-      return (row?.owner ?? NOBODY) >= HOLDER_MIN;
+      return row?.owner ?? NOBODY;
     },
 
     insert: (at, rows) => store.insert('records', COLUMNS, rows, insertsOf(at)),

@@ -57,7 +57,7 @@ export const MUTATIONS: Record<string, Piece[]> = {
     },
   ],
   'a look while an insert may still run': [
-    { file: 'src/process/batch.ts', find: 'await p.records.settle(p);', replace: '' },
+    { file: 'src/process/batch.ts', find: 'await p.retake();', replace: '' },
   ],
   'no checksums of the last group at start': [
     {

@@ -33,10 +33,11 @@ recordsContract('simulation', async () => {
   return {
     records: {
       registerLog: (log) => finish(records.registerLog(log)),
-      takeOver: (logId, partitions) => finish(records.takeOver(logId, partitions)),
+      takeOver: (logId, partitions, owner) => finish(records.takeOver(logId, partitions, owner)),
+      newOwner: records.newOwner,
       hold: (at) => finish(records.hold(at)),
       release: (at) => finish(records.release(at)),
-      isHeld: (at) => finish(records.isHeld(at)),
+      ownerOf: (at) => finish(records.ownerOf(at)),
       insert: (at, rows) => finish(records.insert(at, rows)),
       settle: (at) => finish(records.settle(at)),
       held: (at, from, to) => finish(records.held(at, from, to)),

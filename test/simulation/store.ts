@@ -10,6 +10,7 @@ import { AppError } from '../../src/base/errors.ts';
 import { recordKey } from '../../src/event/wire.ts';
 import {
   type Held,
+  HOLDER_MIN,
   insertsOf,
   type LogPartition,
   type Records,
@@ -151,6 +152,7 @@ export function createStore(
       scheduler.after(first, server, () => {
         if (!running.has(statement)) return;
         const refusal = pass(statement);
+        statement.hasPassed = refusal === undefined;
         if (refusal?.code === 'taken_over') hit('insert of an earlier owner refused');
         if (refusal?.code === 'store_refused') hit('insert refused');
         trace(() => `store: ${what} of ${actor.name}: ${refusal?.code ?? 'has passed'}`);
@@ -165,10 +167,9 @@ export function createStore(
     });
   }
 
-  function pass(statement: Running): AppError | undefined {
+  function pass(statement: Pick<Running, 'check'>): AppError | undefined {
     try {
       statement.check();
-      statement.hasPassed = true;
       return undefined;
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
@@ -250,13 +251,14 @@ export function createStore(
         return ask(actor, 'number of the log', () => numbers.get(log) ?? 0);
       },
 
-      takeOver: (logId, partitions) => takeOver(logId, partitions, nextOwner++),
-      hold: ({ logId, partition }) => takeOver(logId, [partition], -nextOwner++),
+      takeOver: (logId, partitions, owner = nextOwner++) => takeOver(logId, partitions, owner),
+      newOwner: () => nextOwner++,
+      hold: ({ logId, partition }) => takeOver(logId, [partition], HOLDER_MIN + nextOwner++),
       async release({ logId, partition }) {
         await takeOver(logId, [partition], 0);
       },
-      isHeld: ({ logId, partition }) =>
-        ask(actor, `is ${partition} held`, () => (owners.get(`${logId}/${partition}`) ?? 0) < 0),
+      ownerOf: ({ logId, partition }) =>
+        ask(actor, `owner of ${partition}`, () => owners.get(`${logId}/${partition}`) ?? 0),
 
       insert(at, lines, token) {
         const values = lines.map((line) => JSON.parse(line) as Value[]);
