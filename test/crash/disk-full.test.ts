@@ -9,7 +9,15 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../../src/base/errors.ts';
 import { removeFolder, startSystem, temporaryFolder } from '../system.ts';
-import { faultOf, type Judged, judge, readProgress, storeFolderOf, type Verdict } from './judge.ts';
+import {
+  accessOf,
+  faultOf,
+  type Judged,
+  judge,
+  readProgress,
+  storeFolderOf,
+  type Verdict,
+} from './judge.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import { KEYS, type Sender, startSender } from './sender.ts';
 import { mountSmallDisk, type SmallDisk } from './small-disk.ts';
@@ -33,7 +41,7 @@ const readyStatus = async (url: string): Promise<number> => (await fetch(`${url}
 
 function startSenders(url: string, ledger: Ledger): Sender[] {
   return ['a', 'b', 'c'].map((name, i) =>
-    startSender({ url, name, project: 'shop', seed: i + 1, ledger }),
+    startSender({ urls: [url], name, project: 'shop', seed: i + 1, ledger }),
   );
 }
 
@@ -84,8 +92,8 @@ test('with the disk of log and store full a sender is told so, and nothing is lo
     await Promise.all(senders.map((sender) => sender.stop()));
     assert.equal(system.child.exitCode, null, 'it went on without a restart');
     const verdict = await judgeWhenReadable({
-      ...system,
-      storeFolder: storeFolderOf(data),
+      url: system.url,
+      store: accessOf(system.engineUrl, storeFolderOf(data)),
       ledger,
     });
     assert.equal(faultOf(verdict), undefined);
@@ -125,7 +133,11 @@ test('with the disk of the store full events wait on the log, and then come in e
     await disk.free();
     await until(async () => (await waiting()) < WAITING / 10);
     await Promise.all(senders.map((sender) => sender.stop()));
-    const verdict = await judgeWhenReadable({ ...system, storeFolder, ledger });
+    const verdict = await judgeWhenReadable({
+      url: system.url,
+      store: accessOf(system.engineUrl, storeFolder),
+      ledger,
+    });
     assert.equal(faultOf(verdict), undefined);
     t.diagnostic(`${verdict.events} events`);
     assert.equal(await system.stop(), 0);

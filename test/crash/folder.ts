@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort, removeFolder, temporaryFolder } from '../system.ts';
-import { faultOf, judge, readProgress, storeFolderOf, type Verdict } from './judge.ts';
+import { accessOf, faultOf, judge, readProgress, storeFolderOf, type Verdict } from './judge.ts';
 import { describe, type Folder, type Planned } from './kill-list.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import { type Life, startLife } from './life.ts';
@@ -49,8 +49,8 @@ export async function runFolder(
   const keptIn = `folder ${folder.number}, kept in ${data}:`;
   try {
     await run.allKills();
-    const storeFolder = storeFolderOf(data);
-    const verdict = await judge({ ...urls, storeFolder, ledger: run.ledger });
+    const store = accessOf(urls.engineUrl, storeFolderOf(data));
+    const verdict = await judge({ url: urls.url, store, ledger: run.ledger });
     const wrong = faultOf(verdict);
     await run.end();
     if (wrong === undefined) await removeFolder(data);
@@ -104,7 +104,7 @@ class Run {
     this.#recovered = this.#measure(undefined);
     this.#senders = Array.from({ length: SENDERS }, (_, i) =>
       startSender({
-        url,
+        urls: [url],
         name: `s${i}`,
         project: Object.keys(KEYS)[i % 2] ?? '',
         seed: folder.seed + i,

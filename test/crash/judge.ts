@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readUsers } from '../../src/engine/users.ts';
-import { createClickHouseStore } from '../../src/store/clickhouse.ts';
+import { type ClickHouseOptions, createClickHouseStore } from '../../src/store/clickhouse.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { Entry, Ledger } from './ledger.ts';
 import { recount, type StoredRow } from './recount.ts';
@@ -15,26 +15,31 @@ export interface Verdict {
   duplicates: number;
   lost: string[];
   doubled: string[];
+  /** Rows beyond what the senders have sent: records that are on the log once more. */
+  beyond: number;
   /** Whatever else is not as it must be; empty when all is well. */
   wrong: string[];
 }
 
 export interface Judged {
+  /** Of a process that answers questions and says how far the log is. */
   url: string;
-  engineUrl: string;
-  /** Folder of the embedded store, with its users. */
-  storeFolder: string;
+  store: ClickHouseOptions;
   ledger: Ledger;
+  /** Of several logs in the store the one that is open now; else there must be one alone. */
+  logId?: number;
+  /** The log may have taken a record twice that was sent once, where it has not said how it went. */
+  mayRepeat?: boolean;
 }
 
 const SHOWN_MAX = 5;
 const LOOK_AGAIN_MS = 20;
 
 /** The senders have stopped, and the system runs. */
-export async function judge({ url, engineUrl, storeFolder, ledger }: Judged): Promise<Verdict> {
+export async function judge(judged: Judged): Promise<Verdict> {
+  const { url, ledger, logId, mayRepeat = false } = judged;
   const ends = await untilCaughtUp(url);
-  const { name: user, password } = readUsers(storeFolder).owner;
-  const store = createClickHouseStore({ url: engineUrl, user, password, database: 'clickstream' });
+  const store = createClickHouseStore(judged.store);
   try {
     const stored = await store.select<StoredRow>(
       `SELECT project_id, event_id, session_id, visitor_id, event_name, sequence, path, booking_id,
@@ -47,11 +52,11 @@ export async function judge({ url, engineUrl, storeFolder, ledger }: Judged): Pr
          countIf(outcome = 'duplicate') AS duplicates, countIf(outcome = 'rejected') AS rejected
        FROM records WHERE project_id != 'self-check' GROUP BY project_id, event_id`,
     );
-    const counted = compare(ledger, copies);
+    const counted = compare(ledger, copies, mayRepeat);
     const wrong = [
       ...ledger.faults,
       ...counted.wrong,
-      ...(await sumFaults(store, ends)),
+      ...(await sumFaults(store, ends, logId)),
       ...orderFaults(ledger, stored),
     ];
     for (const project of new Set(stored.map((row) => row.project_id))) {
@@ -73,35 +78,47 @@ interface Copies {
 }
 
 /** For each id: rows at least as often as it was acknowledged, at most as often as it was sent. */
-function compare(ledger: Ledger, rows: readonly Copies[]): Omit<Verdict, 'events'> {
+function compare(
+  ledger: Ledger,
+  rows: readonly Copies[],
+  mayRepeat: boolean,
+): Omit<Verdict, 'events'> {
   const found = new Map(rows.map((row) => [`${row.project_id} ${row.event_id}`, row]));
   const lost: string[] = [];
   const doubled: string[] = [];
   const wrong: string[] = [];
+  let beyond = 0;
   for (const [key, { isValid, sent, acknowledged }] of ledger.entries) {
     const { stored, duplicates, rejected } = found.get(key) ?? NOTHING;
     const kept = isValid ? stored : rejected;
     const all = stored + duplicates + rejected;
     if (acknowledged > 0 && kept === 0) lost.push(key);
     if (stored > 1) doubled.push(key);
-    if (all < acknowledged || all > sent || (isValid ? rejected : stored + duplicates) > 0) {
+    beyond += Math.max(0, all - sent);
+    const isBeyond = all > sent && !mayRepeat;
+    if (all < acknowledged || isBeyond || (isValid ? rejected : stored + duplicates) > 0) {
       const known = `sent ${sent}, acknowledged ${acknowledged}`;
       wrong.push(`${key}: ${known}, stored ${stored} + ${duplicates} + ${rejected}`);
     }
   }
   for (const key of found.keys()) if (!ledger.entries.has(key)) wrong.push(`${key} was never sent`);
   const duplicates = rows.reduce((sum, row) => sum + row.duplicates, 0);
-  return { duplicates, lost, doubled, wrong };
+  return { duplicates, lost, doubled, beyond, wrong };
 }
 
 const NOTHING = { stored: 0, duplicates: 0, rejected: 0 };
 
 /** Every record of the log is one row, and every place is taken once. */
-async function sumFaults(store: Store, ends: readonly number[]): Promise<string[]> {
-  const sums = await store.select<{ log_id: number; log_partition: number; sum: number[] }>(
+async function sumFaults(
+  store: Store,
+  ends: readonly number[],
+  logId: number | undefined,
+): Promise<string[]> {
+  const all = await store.select<{ log_id: number; log_partition: number; sum: number[] }>(
     `SELECT log_id, log_partition, [count(), uniqExact(log_offset), max(log_offset) + 1] AS sum
      FROM records GROUP BY log_id, log_partition ORDER BY log_id, log_partition`,
   );
+  const sums = all.filter((row) => logId === undefined || row.log_id === logId);
   const faults = ends.flatMap((end, partition) => {
     const { sum = [] } = sums.find((row) => row.log_partition === partition) ?? {};
     const isClosed = sum.every((number) => number === end) && (sum.length > 0 || end === 0);
@@ -153,8 +170,9 @@ export async function readProgress(
 async function untilCaughtUp(url: string): Promise<number[]> {
   for (;;) {
     const progress = await readProgress(url);
-    if (progress !== undefined && `${progress.ends}` === `${progress.committed}`)
-      return progress.ends;
+    // Nothing is said of a log that does not answer.
+    const isKnown = progress !== undefined && progress.ends.length > 0;
+    if (isKnown && `${progress.ends}` === `${progress.committed}`) return progress.ends;
     await sleep(LOOK_AGAIN_MS);
   }
 }
@@ -165,6 +183,12 @@ export function faultOf({ lost, doubled, wrong }: Verdict): string | undefined {
     found.length === 0 ? [] : [`${found.length} ${what}: ${found.slice(0, SHOWN_MAX).join('; ')}`];
   const faults = [...some('lost', lost), ...some('doubled', doubled), ...some('wrong', wrong)];
   return faults.length === 0 ? undefined : faults.join('\n');
+}
+
+/** How the embedded store is asked, with the users in its folder. */
+export function accessOf(engineUrl: string, storeFolder: string): ClickHouseOptions {
+  const { name: user, password } = readUsers(storeFolder).owner;
+  return { url: engineUrl, user, password, database: 'clickstream' };
 }
 
 export const storeFolderOf = (data: string): string => join(data, 'store');

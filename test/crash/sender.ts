@@ -28,7 +28,8 @@ export interface Sender {
 }
 
 export interface SenderOptions {
-  url: string;
+  /** Collectors, asked in turn: what one has not taken is sent to the next. */
+  urls: readonly string[];
   /** Part of its ids. */
   name: string;
   project: string;
@@ -36,11 +37,12 @@ export interface SenderOptions {
   ledger: Ledger;
 }
 
-export function startSender({ url, name, project, seed, ledger }: SenderOptions): Sender {
+export function startSender({ urls, name, project, seed, ledger }: SenderOptions): Sender {
   const random = createRandom(seed);
   const makeEvent = createEvents(random, name);
   let isStopped = false;
   let isGivenUp = false;
+  let tries = 0;
 
   function makeBatch(): Entry[] {
     const batch: Entry[] = [];
@@ -62,6 +64,7 @@ export function startSender({ url, name, project, seed, ledger }: SenderOptions)
 
   async function isTaken(batch: readonly Entry[], body: string): Promise<boolean> {
     const begunAt = ledger.now();
+    const url = urls[tries++ % urls.length] ?? '';
     const answer = await post(url, project, body);
     if (answer?.status === NOBODY) return false;
     ledger.onSent(batch);

@@ -1,0 +1,107 @@
+/**
+ * Two collectors, two processors and a query server under load, while brokers, controllers and they
+ * themselves are killed, join and leave: every acknowledged event is stored once.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, type TestContext, test } from 'node:test';
+import { whyNoKafka } from '../../kafka/cluster.ts';
+import type { KafkaNode } from '../../kafka/node.ts';
+import { createLoad, type Load, prove } from './load.ts';
+import { type Member, PARTITIONS, type Stage, startStage, until } from './stage.ts';
+
+const skip = (await whyNoKafka()) ?? false;
+const TOPIC = 'kills';
+/** Kafka's own topic of what groups have committed. */
+const OFFSETS = '__consumer_offsets';
+
+describe('a cluster under load', { skip }, () => {
+  let stage: Stage;
+  let collectors: Member[];
+  let processors: [Member, Member];
+  let third: Member;
+  let query: Member;
+  let load: Load;
+
+  before(async () => {
+    stage = await startStage('kills');
+    const environment = stage.environment(TOPIC);
+    const member = (name: string, role: string) =>
+      stage.member(name, { ...environment, CLICKSTREAM_ROLES: role });
+    collectors = [await member('collect-1', 'collect'), await member('collect-2', 'collect')];
+    processors = [await member('process-1', 'process'), await member('process-2', 'process')];
+    query = await member('query', 'query');
+    third = await member('process-3', 'process');
+    await Promise.all([...collectors, ...processors, query].map((one) => one.start()));
+    load = createLoad('kills', collectors);
+  });
+  after(async () => {
+    load?.giveUp();
+    await stage?.close();
+  });
+
+  const haveAll = (members: readonly Member[]): boolean =>
+    members.flatMap((member) => member.partitions()).length === PARTITIONS &&
+    members.every((member) => member.partitions().length > 0);
+
+  /** The load goes on while it is away, and it comes back. */
+  async function killed(one: Member | KafkaNode): Promise<void> {
+    await load.goesOn();
+    await one.kill();
+    await load.goesOn();
+    await one.start();
+  }
+
+  async function allOnce(t: TestContext, kills: number): Promise<void> {
+    const proven = await prove({ stage, topic: TOPIC, query, load });
+    const { events, duplicates, beyond } = proven;
+    t.diagnostic(
+      `${kills} kills; so far ${events} events, ${duplicates} duplicates, of which ${beyond} came twice on the topic`,
+    );
+  }
+
+  test('each broker is killed, and the controller that leads: nothing is lost or doubled', async (t) => {
+    load.begin();
+    const brokers = stage.kafka.nodes.filter(({ role }) => role === 'broker');
+    for (const broker of brokers) {
+      await killed(broker);
+      await stage.untilInSync(TOPIC, OFFSETS);
+    }
+    await killed(await stage.kafka.activeController());
+    await allOnce(t, brokers.length + 1);
+  });
+
+  test('a collector and each processor are killed: nothing is lost or doubled', async (t) => {
+    load.begin();
+    await killed(collectors[0] as Member);
+    const [a, b] = processors;
+    for (const [dies, stays] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      await load.goesOn();
+      await dies.kill();
+      await until(() => haveAll([stays]));
+      await load.goesOn();
+      await dies.start();
+      await until(() => haveAll(processors));
+    }
+    await allOnce(t, 3);
+  });
+
+  test('a processor that joins and leaves, and one that joins and is killed, move partitions only', async (t) => {
+    load.begin();
+    const all = [...processors, third];
+    await third.start();
+    await until(() => haveAll(all));
+    await load.goesOn();
+    assert.equal(await third.stop(), 0, third.output());
+    await until(() => haveAll(processors));
+    await load.goesOn();
+    await third.start();
+    await until(() => haveAll(all));
+    await load.goesOn();
+    await third.kill();
+    await until(() => haveAll(processors));
+    await allOnce(t, 1);
+  });
+});
