@@ -4,8 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { whyNoKafka } from '../../kafka/cluster.ts';
 import type { KafkaNode } from '../../kafka/node.ts';
+import type { Verdict } from '../crash/judge.ts';
 import { createLoad, type Load, prove } from './load.ts';
 import { type Member, PARTITIONS, type Stage, startStage, until } from './stage.ts';
 
@@ -13,9 +15,13 @@ const skip = (await whyNoKafka()) ?? false;
 const TOPIC = 'kills';
 /** Kafka's own topic of what groups have committed. */
 const OFFSETS = '__consumer_offsets';
+/** So soon that collectors give up on produce requests whose end nobody knows. */
+const ACK_MS = '1000';
+const AWAY_MS = 20_000;
 
 describe('a cluster under load', { skip }, () => {
   let stage: Stage;
+  let brokers: KafkaNode[];
   let collectors: Member[];
   let processors: [Member, Member];
   let third: Member;
@@ -24,7 +30,8 @@ describe('a cluster under load', { skip }, () => {
 
   before(async () => {
     stage = await startStage('kills');
-    const environment = stage.environment(TOPIC);
+    brokers = stage.kafka.nodes.filter(({ role }) => role === 'broker');
+    const environment = { ...stage.environment(TOPIC), CLICKSTREAM_KAFKA_ACK_MS: ACK_MS };
     const member = (name: string, role: string) =>
       stage.member(name, { ...environment, CLICKSTREAM_ROLES: role });
     collectors = [await member('collect-1', 'collect'), await member('collect-2', 'collect')];
@@ -51,17 +58,17 @@ describe('a cluster under load', { skip }, () => {
     await one.start();
   }
 
-  async function allOnce(t: TestContext, kills: number): Promise<void> {
+  async function allOnce(t: TestContext, kills: number): Promise<Verdict> {
     const proven = await prove({ stage, topic: TOPIC, query, load });
     const { events, duplicates, beyond } = proven;
     t.diagnostic(
-      `${kills} kills; so far ${events} events, ${duplicates} duplicates, of which ${beyond} came twice on the topic`,
+      `${kills} kills; so far ${events} events, ${duplicates} duplicates, ${beyond} records beyond what was sent`,
     );
+    return proven;
   }
 
   test('each broker is killed, and the controller that leads: nothing is lost or doubled', async (t) => {
     load.begin();
-    const brokers = stage.kafka.nodes.filter(({ role }) => role === 'broker');
     for (const broker of brokers) {
       await killed(broker);
       await stage.untilInSync(TOPIC, OFFSETS);
@@ -103,5 +110,35 @@ describe('a cluster under load', { skip }, () => {
     await third.kill();
     await until(() => haveAll(processors));
     await allOnce(t, 1);
+  });
+
+  test('with both brokers away for long the spools take over, and all of it arrives once', async (t) => {
+    load.begin();
+    await load.goesOn();
+    await Promise.all(brokers.map((broker) => broker.kill()));
+    const before = load.ledger.acknowledged.length;
+    // The time itself is what is tried: all that is acknowledged meanwhile is on the spools.
+    await sleep(AWAY_MS);
+    const meanwhile = load.ledger.acknowledged.length - before;
+    assert.ok(meanwhile > 0);
+    t.diagnostic(`${meanwhile} events were acknowledged while no broker ran`);
+    await Promise.all(brokers.map((broker) => broker.start()));
+    await load.goesOn();
+    await allOnce(t, brokers.length);
+  });
+
+  test('a produce that a collector has given up on, and the brokers have not, is stored once', async (t) => {
+    const spoolings = (): number =>
+      collectors.flatMap((one) => [...one.output().matchAll(/spooling/g)]).length;
+    const before = spoolings();
+    load.begin();
+    await load.goesOn();
+    for (const broker of brokers) broker.freeze();
+    await until(() => spoolings() > before);
+    // It finds in its socket what was sent to it meanwhile.
+    for (const broker of brokers) broker.thaw();
+    await load.goesOn();
+    const { beyond } = await allOnce(t, 0);
+    assert.ok(beyond > 0, 'records came twice on the topic');
   });
 });

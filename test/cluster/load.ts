@@ -8,9 +8,10 @@ import type { AuditReport } from '../../src/process/upkeep/audit-report.ts';
 import { faultOf, judge, readProgress, type Verdict } from '../crash/judge.ts';
 import { createLedger, type Ledger } from '../crash/ledger.ts';
 import { KEYS, type Sender, startSender } from '../crash/sender.ts';
-import type { Member, Stage } from './stage.ts';
+import { type Member, type Stage, until } from './stage.ts';
 
 export interface Load {
+  readonly collectors: readonly Member[];
   readonly ledger: Ledger;
   /** Resolves after so many more answers of 202. */
   goesOn(answers?: number): Promise<void>;
@@ -26,6 +27,7 @@ export function createLoad(name: string, collectors: readonly Member[]): Load {
   const senders: Sender[] = [];
   let begun = 0;
   return {
+    collectors,
     ledger,
     async goesOn(answers = 5) {
       for (let i = 0; i < answers; i++) await ledger.nextAcknowledged();
@@ -58,6 +60,7 @@ export interface Proven {
 /** Everything that was acknowledged is stored once, however it is counted. */
 export async function prove({ stage, topic, query, load, logId }: Proven): Promise<Verdict> {
   await load.end();
+  await Promise.all(load.collectors.map((collector) => until(() => isSentOn(collector))));
   const verdict = await judge({
     url: query.url,
     store: stage.storeAccess,
@@ -69,6 +72,12 @@ export async function prove({ stage, topic, query, load, logId }: Proven): Promi
   await sumCloses(query);
   await auditCloses(stage, topic);
   return verdict;
+}
+
+/** Nothing is on its spool any more. */
+async function isSentOn({ url }: Member): Promise<boolean> {
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  return /^clickstream_spool_records 0$/m.test(metrics);
 }
 
 /** Of every record of the log. An answer holds for some seconds: it is asked for until it is new. */
