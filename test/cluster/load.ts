@@ -60,7 +60,11 @@ export interface Proven {
 /** Everything that was acknowledged is stored once, however it is counted. */
 export async function prove({ stage, topic, query, load, logId }: Proven): Promise<Verdict> {
   await load.end();
-  await Promise.all(load.collectors.map((collector) => until(() => isSentOn(collector))));
+  await Promise.all(
+    load.collectors
+      .filter(({ isRunning }) => isRunning)
+      .map((collector) => until(() => isSentOn(collector))),
+  );
   const verdict = await judge({
     url: query.url,
     store: stage.storeAccess,

@@ -34,7 +34,9 @@ type Environment = Readonly<Record<string, string>>;
 /** One of the processes: a place that it always comes back to, whatever became of it. */
 export interface Member {
   readonly url: string;
+  readonly data: string;
   readonly pid: number;
+  readonly isRunning: boolean;
   /** As it was started last; resolves when it is ready. */
   start(environment?: Environment): Promise<void>;
   /** SIGKILL; resolves when it is gone. */
@@ -164,9 +166,13 @@ function createMember(data: string, port: number, environment: Environment): Mem
   let exited: Promise<number | null> = Promise.resolve(null);
   let last = environment;
   const member: Member = {
+    data,
     url: `http://127.0.0.1:${port}`,
     get pid() {
       return system?.child.pid ?? 0;
+    },
+    get isRunning() {
+      return system?.child.exitCode === null && system.child.signalCode === null;
     },
     async start(more = {}) {
       last = { ...last, ...more };

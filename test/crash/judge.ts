@@ -108,7 +108,7 @@ function compare(
 
 const NOTHING = { stored: 0, duplicates: 0, rejected: 0 };
 
-/** Every record of the log is one row, and every place is taken once. */
+/** Every record of the log is one row, or was erased, and every place is taken once. */
 async function sumFaults(
   store: Store,
   ends: readonly number[],
@@ -116,7 +116,10 @@ async function sumFaults(
 ): Promise<string[]> {
   const all = await store.select<{ log_id: number; log_partition: number; sum: number[] }>(
     `SELECT log_id, log_partition, [count(), uniqExact(log_offset), max(log_offset) + 1] AS sum
-     FROM records GROUP BY log_id, log_partition ORDER BY log_id, log_partition`,
+     FROM (
+       SELECT log_id, log_partition, log_offset FROM records UNION ALL
+       SELECT log_id, log_partition, log_offset FROM removals WHERE kind = 'erased')
+     GROUP BY log_id, log_partition ORDER BY log_id, log_partition`,
   );
   const sums = all.filter((row) => logId === undefined || row.log_id === logId);
   const faults = ends.flatMap((end, partition) => {
