@@ -189,6 +189,42 @@ test('a place with several rows is named and keeps one of them, the one that cou
   assert.deepEqual(await outcomes(log), ['0 stored', '1 stored', '2 stored']);
 });
 
+test('two that heal one place at once leave one row there', async () => {
+  const log = await stages.openLog();
+  await log.append([record(event()), record(event())]);
+  await stages.process(log);
+  await double('log_offset = 1');
+  const { store } = stages;
+  const copied = Promise.withResolvers<void>();
+  const deleted = Promise.withResolvers<void>();
+  const second: Store = {
+    ...store,
+    async select<Row>(...[sql, params]: Parameters<Store['select']>) {
+      if (/^SELECT uniqExact\(log_offset\) AS places FROM records/.test(sql)) {
+        copied.resolve();
+        await deleted.promise;
+      }
+      return store.select<Row>(sql, params);
+    },
+  };
+  let healing: Promise<AuditReport> | undefined;
+  const first: Store = {
+    ...store,
+    async command(...of) {
+      // The other one has made its copy, and has deleted nothing yet.
+      if (of[0].includes('DELETE')) {
+        healing ??= stages.alone(log, { store: second }).audit(ALL, true);
+        await copied.promise;
+      }
+      await store.command(...of);
+    },
+  };
+  await stages.alone(log, { store: first }).audit(ALL, true);
+  deleted.resolve();
+  assert.equal((await healing)?.closed, true);
+  assert.deepEqual(await outcomes(log), ['0 stored', '1 stored']);
+});
+
 test('healing that is killed at any step and done again ends with one row at every place', async () => {
   for (let steps = 1; ; steps++) {
     await stages.empty();

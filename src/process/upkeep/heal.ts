@@ -226,7 +226,8 @@ async function erasedAround(
  * Of a place with several rows one is kept. First one more copy is inserted, under a number of a
  * batch that none of the others has, and only when all copies are there the others are deleted: by
  * that number, so that no deletion of an earlier try, which may still be running, finds the copies.
- * All in one deletion, because each one writes whole parts of the table again.
+ * The lowest number stays: another process that heals the same place at the same time deletes this
+ * one's copy or has its own deleted, and never both. All in one deletion, because each one writes whole parts of the table again.
  */
 
 const AT = 'log_id = {log_id:UInt32} AND log_partition = {log_partition:UInt16}';
@@ -269,11 +270,12 @@ async function keepCopies(
   const bound = { log_id: parts.logId, log_partition: partition, batch_id };
   const [copied] = await parts.store.select<{ places: number }>(
     `SELECT uniqExact(log_offset) AS places FROM records
-     WHERE ${AT} AND batch_id = {batch_id:Int32}`,
+     WHERE ${AT} AND batch_id <= {batch_id:Int32}`,
     bound,
   );
-  check(copied?.places === places, 'every place has a copy before the others are deleted');
-  const where = `${AT} AND batch_id != {batch_id:Int32} AND log_offset IN (
+  const found = copied?.places ?? 0;
+  check(found >= places, 'every place has a copy before the others are deleted');
+  const where = `${AT} AND batch_id > {batch_id:Int32} AND log_offset IN (
     SELECT log_offset FROM records WHERE ${AT} AND batch_id = {batch_id:Int32})`;
   await deleteRows(parts, where, bound);
 }
