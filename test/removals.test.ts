@@ -81,6 +81,31 @@ test('the events of a visitor go with their copies, those of others stay, and th
   assert.deepEqual([again.rows, again.removal_id], [0, null]);
 });
 
+test('two that erase the same events at once record each of them once', async () => {
+  const log = await stages.openLog();
+  await log.append([record(event({ visitor_id: 'me' })), record(event())]);
+  await stages.process(log);
+  let other: Promise<unknown> | undefined;
+  const { store } = stages;
+  const slow: Store = {
+    ...store,
+    async command(...of) {
+      // What the other one records comes between the look at what is recorded and this record.
+      if (of[0].startsWith('INSERT')) {
+        other ??= stages
+          .alone(log, { store: killedAfter(store, 1).store })
+          .erase(visitor('me'), false);
+        await assert.rejects(other);
+      }
+      await store.command(...of);
+    },
+  };
+  const { rows } = await stages.alone(log, { store: slow }).erase(visitor('me'), false);
+  assert.deepEqual([rows, await removed()], [1, 1]);
+  assert.deepEqual(await outcomes(), ['1 stored']);
+  await assertCloses(log);
+});
+
 test('events are chosen by customer, session or id, and by nothing that is empty', async () => {
   const log = await stages.openLog();
   const [a, b] = [event({ customer_id: 'c' }), event({ session_id: 'mine' })];

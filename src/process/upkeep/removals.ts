@@ -96,6 +96,7 @@ export async function erase(
   if (isDryRun || rows === 0) return receipt;
 
   const removal_id = randomUUID();
+  // Another process may have recorded the same rows since they were counted, and not deleted them yet.
   // Only what is stored is in the window: the hash of a refused one would keep its mended copy out.
   await store.command(
     `INSERT INTO removals (removal_id, kind, project_id, log_id, log_partition, log_offset,
@@ -105,7 +106,7 @@ export async function erase(
        if(countIf(outcome = 'stored') = 0, '',
          lower(hex(SHA256(concat(project_id, '\\0', any(event_id)))))),
        toDateTime64(0, 3, 'UTC'), fromUnixTimestamp64Milli({now_ms:Int64}, 'UTC')
-     FROM records WHERE ${where}
+     FROM records WHERE ${where} AND NOT ${AT_ERASED_PLACES}
      GROUP BY project_id, log_id, log_partition, log_offset`,
     { ...bound, removal_id, now_ms: parts.clock.now() },
     recordingsOf(parts),
