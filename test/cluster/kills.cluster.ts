@@ -13,16 +13,16 @@ import { type Member, PARTITIONS, type Stage, startStage, until } from './stage.
 
 const skip = (await whyNoKafka()) ?? false;
 const TOPIC = 'kills';
-/** Kafka's own topic of what groups have committed. */
-const OFFSETS = '__consumer_offsets';
+/** The one of the log, and Kafka's own of what groups have committed. */
+const TOPICS = [TOPIC, '__consumer_offsets'];
 /** So soon that collectors give up on produce requests whose end nobody knows. */
 const ACK_MS = '1000';
 const AWAY_MS = 20_000;
 
 describe('a cluster under load', { skip }, () => {
   let stage: Stage;
-  let brokers: KafkaNode[];
-  let collectors: Member[];
+  let brokers: [KafkaNode, KafkaNode];
+  let collectors: [Member, Member];
   let processors: [Member, Member];
   let third: Member;
   let query: Member;
@@ -30,7 +30,9 @@ describe('a cluster under load', { skip }, () => {
 
   before(async () => {
     stage = await startStage('kills');
-    brokers = stage.kafka.nodes.filter(({ role }) => role === 'broker');
+    const [first, second] = stage.kafka.nodes.filter(({ role }) => role === 'broker');
+    assert.ok(first !== undefined && second !== undefined);
+    brokers = [first, second];
     const environment = { ...stage.environment(TOPIC), CLICKSTREAM_KAFKA_ACK_MS: ACK_MS };
     const member = (name: string, role: string) =>
       stage.member(name, { ...environment, CLICKSTREAM_ROLES: role });
@@ -45,6 +47,15 @@ describe('a cluster under load', { skip }, () => {
     load?.giveUp();
     await stage?.close();
   });
+
+  /** Each with the one that is left. */
+  function eachBroker(): [KafkaNode, KafkaNode][] {
+    const [first, second] = brokers;
+    return [
+      [first, second],
+      [second, first],
+    ];
+  }
 
   const haveAll = (members: readonly Member[]): boolean =>
     members.flatMap((member) => member.partitions()).length === PARTITIONS &&
@@ -69,9 +80,9 @@ describe('a cluster under load', { skip }, () => {
 
   test('each broker is killed, and the controller that leads: nothing is lost or doubled', async (t) => {
     load.begin();
-    for (const broker of brokers) {
+    for (const [broker, other] of eachBroker()) {
       await killed(broker);
-      await stage.untilInSync(TOPIC, OFFSETS);
+      await stage.untilInSync(TOPICS, 2, other);
     }
     await killed(await stage.kafka.activeController());
     await allOnce(t, brokers.length + 1);
@@ -79,7 +90,8 @@ describe('a cluster under load', { skip }, () => {
 
   test('a collector and each processor are killed: nothing is lost or doubled', async (t) => {
     load.begin();
-    await killed(collectors[0] as Member);
+    const [collector] = collectors;
+    await killed(collector);
     const [a, b] = processors;
     for (const [dies, stays] of [
       [a, b],
@@ -140,5 +152,21 @@ describe('a cluster under load', { skip }, () => {
     await load.goesOn();
     const { beyond } = await allOnce(t, 0);
     assert.ok(beyond > 0, 'records came twice on the topic');
+  });
+
+  test('a broker that is frozen until the other leads, and then goes on, misleads nobody', async (t) => {
+    load.begin();
+    for (const [broker, other] of eachBroker()) {
+      await load.goesOn();
+      broker.freeze();
+      await stage.untilInSync(TOPICS, 1, other);
+      await load.goesOn(50);
+      // For a moment it believes that it still leads, and ends where it was frozen.
+      broker.thaw();
+      await stage.untilInSync(TOPICS, 2, other);
+    }
+    for (const member of [...collectors, ...processors, query])
+      assert.ok(member.isRunning, member.output());
+    await allOnce(t, 0);
   });
 });

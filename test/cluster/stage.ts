@@ -6,8 +6,9 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Admin, ConnectionPool, metadataV12 } from '@platformatic/kafka';
+import { Admin, ConnectionPool, GenericError, metadataV12 } from '@platformatic/kafka';
 import { type KafkaCluster, startKafka } from '../../kafka/cluster.ts';
+import type { KafkaNode } from '../../kafka/node.ts';
 import { freeBase } from '../../kafka/ports.ts';
 import {
   type ClickHouseOptions,
@@ -63,8 +64,11 @@ export interface Stage {
   member(name: string, environment: Environment): Promise<Member>;
   /** `clickstream …` beside the others; resolves with what it prints. */
   command(environment: Environment, ...parameters: string[]): Promise<CommandResult>;
-  /** Resolves when every broker holds every partition of these topics. */
-  untilInSync(...topics: string[]): Promise<void>;
+  /**
+   * Resolves when so many brokers hold every partition of these topics, by the word of one of them:
+   * one that was frozen knows only how it was.
+   */
+  untilInSync(topics: readonly string[], copies: number, asked: KafkaNode): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -102,7 +106,8 @@ export async function startStage(name: string): Promise<Stage> {
   const admin = new Admin({ clientId: 'test', bootstrapBrokers: brokers.split(','), retries: 100 });
   const storeAccess = readServerAddress(address);
   const store = createClickHouseStore(storeAccess);
-  closers.push(async () => {
+  // Before the last one, so that nothing is left where a client does not end.
+  closers.splice(1, 0, async () => {
     await store.close();
     await admin.close();
   });
@@ -140,20 +145,23 @@ export async function startStage(name: string): Promise<Stage> {
           resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr }),
         );
       }),
-    async untilInSync(...topics) {
-      const copies = nodes.filter(({ role }) => role === 'broker').length;
-      const addresses = brokers.split(',').map((broker) => {
-        const [host = '', port] = broker.split(':');
-        return { host, port: Number(port) };
-      });
+    async untilInSync(topics, copies, asked) {
+      const place = nodes.filter(({ role }) => role === 'broker').indexOf(asked);
+      const [host = '', port] = (brokers.split(',')[place] ?? '').split(':');
       // Not by the admin, which leaves out the topics of Kafka's own.
       const pool = new ConnectionPool('test');
       await until(async () => {
-        const connection = await pool.getFirstAvailable(addresses);
-        const described = await metadataV12.api.async(connection, topics);
-        return described.topics.every(({ partitions }) =>
-          partitions.every(({ isrNodes }) => isrNodes.length === copies),
-        );
+        try {
+          const connection = await pool.get({ host, port: Number(port) });
+          const described = await metadataV12.api.async(connection, [...topics]);
+          return described.topics.every(({ partitions }) =>
+            partitions.every(({ isrNodes }) => isrNodes.length === copies),
+          );
+        } catch (error) {
+          // In the middle of an election, or of a start.
+          if (error instanceof Error && GenericError.isGenericError(error)) return false;
+          throw error;
+        }
       });
       await pool.close();
     },
