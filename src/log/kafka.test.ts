@@ -155,6 +155,22 @@ describe('Kafka', { skip }, () => {
     for (const log of [a, b]) await log.close();
   });
 
+  test('a committed offset that was set back is committed from again', async () => {
+    const topic = newTopic();
+    const log = await open(topic, '&partitions=1');
+    await log.append(keys.slice(0, 3).map(record));
+    await log.commit(0, 3, 'third');
+    const partitionOffsets = [{ partition: 0, offset: 1n }];
+    await admin.alterConsumerGroupOffsets({
+      groupId: topic,
+      topics: [{ name: topic, partitionOffsets }],
+    });
+    assert.equal((await log.committed(0)).offset, 1);
+    await log.commit(0, 2, 'second');
+    assert.deepEqual(await log.committed(0), { offset: 2, note: 'second' });
+    await log.close();
+  });
+
   test('a topic that was deleted and made again is noticed, and is a new log', async () => {
     const topic = newTopic();
     const failed = Promise.withResolvers<Error>();

@@ -199,6 +199,8 @@ class KafkaLog implements Log {
   async committed(partition: number): Promise<Committed> {
     this.#refuseUnlessOpen();
     const found = (await this.#group.committed())[partition];
+    // What is committed next goes by this one: the group's offsets may have been set back.
+    this.#committedUpTo[partition] = found?.offset ?? 0;
     if (found !== undefined) {
       const end = await this.#offsetAt(partition, LATEST);
       if (found.offset <= end) return found;
