@@ -4,7 +4,7 @@
  */
 import { AppError } from '../base/errors.ts';
 import { decodeRecord } from '../event/wire.ts';
-import type { Committed } from '../log/log.ts';
+import type { Committed, LogRecord } from '../log/log.ts';
 import type { Partition } from './partition.ts';
 import type { LastPlace } from './records.ts';
 
@@ -14,6 +14,9 @@ export interface Intent {
   to: number;
   batch_id: number;
 }
+
+/** A leader that was just elected may be some moments behind in what it gives. */
+const READ_WAIT_MS = 1_000;
 
 export interface Begin {
   offset: number;
@@ -27,15 +30,21 @@ export interface Begin {
  * Every place that the store has of this log was begun by an intent on it. If there are later ones,
  * the log is an older copy, whose next offsets are taken, and new records would pass for stored. Of
  * a log that is shared only the group's offsets may be old, or gone: it is the same log if it has
- * the record that was stored last, and then the store says where to go on.
+ * the record that was stored last, and then the store says where to go on. That record is looked at
+ * in any case: brokers that have lost records give their offsets to others, which nobody would read.
  * @throws AppError `log_corrupt`, `taken_over`, `store_…`.
  */
 export async function findBegin(p: Partition, committed: Committed): Promise<Begin> {
   const { log, records, partition } = p;
   const intent = committed.note === '' ? undefined : (JSON.parse(committed.note) as Intent);
   const begunEnd = Math.max(committed.offset, intent?.to ?? 0);
-  const last = await records.last(p, begunEnd);
-  if (last === undefined) {
+  const looksFrom = log.isExclusive ? begunEnd : Math.max(0, committed.offset - 1);
+  const last = await records.last(p, looksFrom);
+  const isBehind = last !== undefined && last.log_offset >= begunEnd;
+  // Or it is another one's by now, who has gone on; then this is refused.
+  if (isBehind && !log.isExclusive) await log.commit(partition, committed.offset, committed.note);
+  if (last !== undefined && !log.isExclusive) await refuseOtherRecords(p, last);
+  if (!isBehind) {
     const open = intent !== undefined && intent.to > committed.offset ? intent : undefined;
     return { offset: committed.offset, batchId: intent?.batch_id ?? 0, open };
   }
@@ -47,10 +56,10 @@ export async function findBegin(p: Partition, committed: Committed): Promise<Beg
         'one, or move it away to begin a new log.',
     );
   }
-  // Or it is another one's by now, who has gone on; then this is refused.
-  await log.commit(partition, committed.offset, committed.note);
-  await refuseOtherRecords(p, last);
   const offset = last.log_offset + 1;
+  const note = { from: offset, to: offset, batch_id: last.batch_id } satisfies Intent;
+  // Others go by it as well, and the next record may be long in coming.
+  await log.commit(partition, offset, JSON.stringify(note));
   p.logger.warn(
     { partition, committed: committed.offset, offset },
     'the committed offset is older than what is stored: it goes on after that',
@@ -58,10 +67,17 @@ export async function findBegin(p: Partition, committed: Committed): Promise<Beg
   return { offset, batchId: last.batch_id, open: undefined };
 }
 
-/** The record at the place that was stored last must be the one that was stored. */
+/** The record at the place that was stored last must be the one that was stored, or be deleted. */
 async function refuseOtherRecords(p: Partition, last: LastPlace): Promise<void> {
-  const limits = { recordsMax: 1, bytesMax: 1, waitMs: 0 };
-  const [record] = await p.log.read(p.partition, last.log_offset, limits);
+  const limits = { recordsMax: 1, bytesMax: 1, waitMs: READ_WAIT_MS, signal: p.signal };
+  let record: LogRecord | undefined;
+  try {
+    [record] = await p.log.read(p.partition, last.log_offset, limits);
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'log_gone') return;
+    throw error;
+  }
+  if (record === undefined && p.signal.aborted) return;
   const isSame =
     record !== undefined && (last.event_id === '' || idOf(record.bytes) === last.event_id);
   if (isSame) return;

@@ -264,6 +264,56 @@ test('a log that is older than what the store has of it is refused', async () =>
   await assert.rejects(processAll(log), { code: 'log_corrupt', message: /log folder/ });
 });
 
+test('of a shared log whose committed offset is older than what is stored, it goes on after that', async () => {
+  const log: Log = { ...newLog(), isExclusive: false };
+  const events = [event(), event()];
+  await log.append(events.map(record));
+  const log_id = await createRecords(store).registerLog(log.id);
+  const rows = events.map((e, log_offset) =>
+    storedRow(e, { log_id, log_partition: 0, log_offset, batch_id: 7, owner: 0 }),
+  );
+  await store.insert('records', COLUMNS, rows);
+  // No record comes after them: whoever asks what was processed is told all the same.
+  await processAll(log);
+  const { offset, note } = await log.committed(0);
+  assert.deepEqual([offset, JSON.parse(note).batch_id], [2, 7]);
+  await log.append([record(event())]);
+  await processAll(log);
+  const became = (await rowsOf(log)).map((row) => `${row.log_offset} ${row.batch_id}`);
+  assert.deepEqual(became, ['0 7', '1 7', '2 8']);
+});
+
+test('of a shared log, offsets that were given to other records after a loss are noticed', async () => {
+  const log: Log = { ...newLog(), isExclusive: false };
+  await log.append([record(event()), record(event())]);
+  await processAll(log);
+  // Its brokers have lost the last record and taken others since.
+  const other = createMemoryLog({ clock: realClock, partitions: 1 });
+  const [first] = await log.read(0, 0, { recordsMax: 1, bytesMax: 1, waitMs: 0 });
+  assert.ok(first);
+  await other.append([{ key: '', ...first }, record(event()), record(event())]);
+  await other.commit(0, 2);
+  const lossy: Log = { ...other, id: log.id, isExclusive: false };
+  await assert.rejects(processAll(lossy), { code: 'log_corrupt', message: /another record/ });
+  assert.equal((await rowsOf(log)).length, 2);
+});
+
+test('of a shared log, what was processed may be deleted before the next owner looks at it', async () => {
+  const log: Log = { ...newLog(), isExclusive: false };
+  await log.append([record(event())]);
+  await processAll(log);
+  await log.append([record(event())]);
+  const trimmed: Log = {
+    ...log,
+    async read(partition, from, limits) {
+      if (from === 0) throw new AppError('log_gone', 'It was deleted.');
+      return log.read(partition, from, limits);
+    },
+  };
+  await processAll(trimmed);
+  assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 stored']);
+});
+
 test('the same id in another project, or after the window, is a new event', async () => {
   const log = newLog();
   const first = event();
