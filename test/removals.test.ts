@@ -163,6 +163,22 @@ test('a copy of an erased event is a duplicate, also when the clock was wrong at
   assert.deepEqual(await outcomes(), ['1 stored', '2 duplicate']);
 });
 
+test('a copy of an erased event is a duplicate, also when it was on its way since before the start', async () => {
+  const log = await stages.openLog();
+  const first = event({ visitor_id: 'me' });
+  const startMs = NOW_MS + 30 * HOUR_MS;
+  await log.append([record(first), record(event({ received_at: startMs }))]);
+  await stages.process(log, { nowMs: startMs });
+  await stages.alone(log).erase(visitor('me'), false);
+  await stages.process(log, { nowMs: startMs }, async (processor) => {
+    await processor.opened();
+    // As a collector sends it on that had the log out of reach for ten hours.
+    await log.append([record({ ...first, received_at: NOW_MS + 20 * HOUR_MS })]);
+  });
+  assert.deepEqual(await outcomes(), ['1 stored', '2 duplicate']);
+  await assertCloses(log);
+});
+
 test('a refused event that was erased may still come again, mended', async () => {
   const log = await stages.openLog();
   const first = event();

@@ -12,7 +12,7 @@ import type { Store, Value } from '../../store/store.ts';
 import { decode, rowOf } from '../batch.ts';
 import { insertsOf, type Records } from '../records.ts';
 import { duplicateRow, type Place, rejectedRow, storedRow, unprocessable } from '../row.ts';
-import { createErasedIds, type ErasedIds } from '../window/erased-ids.ts';
+import { createErasedIds, type ErasedTimes } from '../window/erased-ids.ts';
 import { askCopies, type Decoded } from '../window/load.ts';
 import type { Window } from '../window/window.ts';
 import type { Found } from './audit.ts';
@@ -190,7 +190,7 @@ async function decide(
   const decoded = group.map(decode);
   const share = { records, logId, partition, window: { windowMs } };
   const copies = await askCopies(share, decoded);
-  const erasedIds = await erasedAround(parts, group);
+  const erasedTimes = await erasedAround(parts, group);
   const stored: Decoded[] = [];
   const isNear = (a: number, b: number): boolean => Math.abs(a - b) < windowMs;
   const rows = decoded.map((one): Value[] => {
@@ -202,7 +202,7 @@ async function decide(
       const isRepeated =
         copies.get(key)?.some((copy) => isNear(copy.timeMs, timeMs)) ||
         stored.some((other) => other.key === key && isNear(other.record.timeMs, timeMs)) ||
-        erasedIds.timesOf(key).some((erasedMs) => isNear(erasedMs, timeMs));
+        erasedTimes(key).some((erasedMs) => isNear(erasedMs, timeMs));
       if (isRepeated) return duplicateRow(wire.event, place);
       const row = storedRow(wire.event, place);
       stored.push(one);
@@ -215,11 +215,10 @@ async function decide(
 async function erasedAround(
   { records, windowMs }: HealParts,
   group: readonly LogRecord[],
-): Promise<ErasedIds> {
+): Promise<ErasedTimes> {
   const oldestMs = group.reduce((ms, { timeMs }) => Math.min(ms, timeMs), Number.POSITIVE_INFINITY);
-  const erased = createErasedIds({ records, sinceMs: async () => oldestMs - windowMs });
-  await erased.load();
-  return erased;
+  const sinceMs = oldestMs - windowMs;
+  return createErasedIds({ records, sinceMs: async () => sinceMs }).since(sinceMs);
 }
 
 /*

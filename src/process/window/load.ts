@@ -91,15 +91,21 @@ export async function findEarlierCopies(
   });
   const unsure = decoded.filter((_, i) => found[i] === 'ask');
   const asked = await askCopies(share, unsure);
+  // After it: rows are deleted when it is known everywhere that they are erased.
+  const erasedTimes = await share.erasedIds.since(oldestOf(decoded) - share.window.windowMs);
   return found.map((copy, i) => {
     if (copy !== undefined && copy !== 'ask') return [copy];
     const { key, record } = decoded[i] ?? { key: '', record: { timeMs: 0 } };
     const sinceMs = record.timeMs - share.window.windowMs;
     const copies = asked.get(key)?.filter(({ timeMs }) => timeMs > sinceMs) ?? [];
     // Neither the store nor a window that was filled from it knows of what was erased.
-    const erasedMs = share.erasedIds.timesOf(key).find((timeMs) => timeMs > sinceMs);
+    const erasedMs = erasedTimes(key).find((timeMs) => timeMs > sinceMs);
     return erasedMs === undefined ? copies : [...copies, { offset: -1, timeMs: erasedMs }];
   });
+}
+
+function oldestOf(decoded: readonly Decoded[]): number {
+  return decoded.reduce((ms, { record }) => Math.min(ms, record.timeMs), Infinity);
 }
 
 /** Ids of one question, in bytes of the address that they are sent in. */
@@ -112,7 +118,7 @@ export async function askCopies(
   },
   unsure: readonly Decoded[],
 ): Promise<Map<string, FirstCopy[]>> {
-  const oldestMs = unsure.reduce((ms, { record }) => Math.min(ms, record.timeMs), Infinity);
+  const oldestMs = oldestOf(unsure);
   const copies = new Map<string, FirstCopy[]>();
   for (const { project, ids } of questionsOf(unsure)) {
     const rows = await share.records.copies(project, [...ids], oldestMs - share.window.windowMs);
