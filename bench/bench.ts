@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: every figure of docs/performance.md, as ratios in one run on this machine.
  *
- *   npm run bench                      all of them, about twelve minutes on two cores
+ *   npm run bench                      all of them, about twenty minutes on two cores
  *   npm run bench -- acks log          only these
  *   npm run bench -- --write           all, and docs/performance.md is written anew
  *   npm run bench -- window --write    only this one, and its sections of the page
@@ -14,6 +14,7 @@ import { measureAcks } from './acks.ts';
 import { measureCollect } from './collect.ts';
 import { measureExactlyOnce } from './exactly-once.ts';
 import { measureFreshness, measureStart } from './freshness.ts';
+import { measureKafka } from './kafka.ts';
 import { measureLog } from './log.ts';
 import { type Report, toMarkdown } from './report.ts';
 import { measureStorage } from './storage.ts';
@@ -30,6 +31,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Report | Report[]>>> = {
   start: measureStart,
   storage: measureStorage,
   window: measureWindow,
+  kafka: measureKafka,
 };
 
 const { values, positionals } = parseArgs({

@@ -87,7 +87,7 @@ export async function measureFreshness(): Promise<Report> {
 }
 
 /** Times from the 202 until the start of the first query that finds the event. */
-async function probeStore(system: SystemProcess, endMs: number): Promise<number[]> {
+export async function probeStore(system: SystemProcess, endMs: number): Promise<number[]> {
   const { name: user, password } = readUsers(join(system.data, 'store')).owner;
   const store = createClickHouseStore({
     url: system.engineUrl,

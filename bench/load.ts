@@ -31,6 +31,8 @@ export interface LoadResult {
   refused: number;
   seconds: number;
   latencies_ms: number[];
+  /** The longest time in which no request was answered with 202, from the start to the last one. */
+  longest_gap_ms: number;
 }
 
 export interface Load {
@@ -63,7 +65,14 @@ async function run(order: LoadOrder): Promise<LoadResult> {
   const nextBody = createBodies(order);
   const agent = new http.Agent({ keepAlive: true, maxSockets: connections });
   const target = new URL(order.path ?? '/v1/events', order.url);
-  const result: LoadResult = { accepted: 0, refused: 0, seconds: 0, latencies_ms: [] };
+  const result: LoadResult = {
+    accepted: 0,
+    refused: 0,
+    seconds: 0,
+    latencies_ms: [],
+    longest_gap_ms: 0,
+  };
+  let lastAckMs = 0;
   const send = (body: Buffer, dueMs: number) =>
     new Promise<void>((resolve, reject) => {
       const headers = {
@@ -74,9 +83,13 @@ async function run(order: LoadOrder): Promise<LoadResult> {
       const request = http.request(target, { agent, method: 'POST', headers }, (response) => {
         response.resume();
         response.on('end', () => {
-          if (response.statusCode === 202) result.accepted += batch;
-          else result.refused += batch;
-          result.latencies_ms.push(performance.now() - dueMs);
+          const nowMs = performance.now();
+          if (response.statusCode === 202) {
+            result.accepted += batch;
+            result.longest_gap_ms = Math.max(result.longest_gap_ms, nowMs - lastAckMs);
+            lastAckMs = nowMs;
+          } else result.refused += batch;
+          result.latencies_ms.push(nowMs - dueMs);
           resolve();
         });
       });
@@ -85,6 +98,7 @@ async function run(order: LoadOrder): Promise<LoadResult> {
     });
 
   const startMs = performance.now();
+  lastAckMs = startMs;
   const endMs = startMs + order.seconds * 1000;
   const intervalMs = order.eventsPerSecond === 0 ? 0 : (batch * 1000) / order.eventsPerSecond;
   let sent = 0;
