@@ -182,7 +182,7 @@ export const SETTINGS = {
   }),
   CLICKSTREAM_BATCH_MS: integer(1, 60_000, {
     default: '40',
-    says: 'shortest time between two inserts, in ms',
+    says: 'shortest time between two inserts of a process, in ms',
   }),
   CLICKSTREAM_WINDOW_HOURS: integer(1, 8760, {
     default: '24',

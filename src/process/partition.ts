@@ -18,7 +18,10 @@ export interface ProcessorOptions {
   metrics: Metrics;
   batchRowsMax: number;
   batchBytesMax: number;
-  /** Shortest time between the starts of two inserts of a partition: bounds the number of parts. */
+  /**
+   * Shortest time between the starts of two inserts, on average and of all partitions of this
+   * process together: bounds the number of parts.
+   */
   batchIntervalMs: number;
   window: WindowLimits;
   /** Of the ids in the window; keyed at random where none is given. */
@@ -43,6 +46,8 @@ export interface Partition extends ProcessorOptions {
   turn: Turn;
   insertSeconds: (value: number) => void;
   onBatch: () => void;
+  /** How long to wait after an insert that began at this time, by `clock.elapsed`. */
+  pauseMs: (startedMs: number) => number;
 }
 
 /** One after the other on a partition: its batches, and what is done between them. */

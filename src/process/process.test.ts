@@ -8,7 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { realClock } from '../base/clock.ts';
+import { type Clock, realClock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
 import { createLogger } from '../base/logger.ts';
 import { createMetrics } from '../base/metrics.ts';
@@ -83,18 +83,24 @@ const newLog = (): Log => createMemoryLog({ clock: realClock, partitions: 1 });
 /** Lets a processor work until nothing waits on the log. */
 async function processAll(
   log: Log,
-  { idsMax = 1_000, batchRowsMax = 1_000, records = createRecords(store) } = {},
+  {
+    idsMax = 1_000,
+    batchRowsMax = 1_000,
+    batchIntervalMs = 1,
+    records = createRecords(store),
+    clock = realClock,
+  } = {},
 ): Promise<void> {
   const ended = new AbortController();
   const processor = createProcessor({
     log,
     records,
-    clock: realClock,
+    clock,
     logger,
     metrics: createMetrics(),
     batchRowsMax,
     batchBytesMax: 1_000_000,
-    batchIntervalMs: 1,
+    batchIntervalMs,
     window: { windowMs: 86_400_000, idsMax, bytesMax: 50_000 },
   });
   const running = processor.run(ended.signal);
@@ -129,6 +135,26 @@ test('each record becomes one row in the order of the log', async () => {
   await log.append([event(), event(), event()].map(record));
   await processAll(log);
   assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 stored', '2 stored']);
+});
+
+test('partitions that are worked on together share the time between two inserts', async () => {
+  const log = createMemoryLog({ clock: realClock, partitions: 3 });
+  await log.append(Array.from({ length: 100 }, () => record(event())));
+  const pauses: number[] = [];
+  // One that stands still: the pauses that are asked for are all that tells the inserts apart.
+  const clock: Clock = {
+    ...realClock,
+    elapsed: () => 0,
+    async sleep(ms) {
+      pauses.push(ms);
+    },
+  };
+  await processAll(log, { batchRowsMax: 10, batchIntervalMs: 40, clock });
+  const inserts = (await log.stats()).ends.reduce((sum, end) => sum + Math.ceil(end / 10), 0);
+  assert.deepEqual(
+    pauses.toSorted((a, b) => a - b),
+    Array.from({ length: inserts }, (_, i) => (i + 1) * 40),
+  );
 });
 
 test('an event id that comes again is a duplicate, in one batch, in the next, and after a restart', async () => {

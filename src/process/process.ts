@@ -66,6 +66,13 @@ export function createProcessor(options: ProcessorOptions): Processor {
   const onBatch = (): void => {
     batches++;
   };
+  /** When the next insert may begin, of all partitions together. */
+  let nextMs = 0;
+  /** How long a partition that has begun an insert at `startedMs` waits before its next one. */
+  const pauseMs = (startedMs: number): number => {
+    nextMs = Math.max(nextMs, startedMs) + options.batchIntervalMs;
+    return nextMs - clock.elapsed();
+  };
   return {
     batches: () => batches,
     erasedIds,
@@ -85,7 +92,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
         'Time of one insert into the store.',
         [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
       );
-      const shared = { ...options, insertSeconds, onBatch, erasedIds };
+      const shared = { ...options, insertSeconds, onBatch, pauseMs, erasedIds };
 
       async function takeOver(partitions: readonly number[]): Promise<Place> {
         const logId = await options.records.registerLog(log.id);
@@ -259,7 +266,7 @@ async function runBatches(p: Partition, window: Window, begin: Begin): Promise<v
     const batch = { from: offset, to: offset + records.length, batch_id: batchId, records };
     if (!(await p.turn.take(() => store(batch, 'insert first')))) return;
     p.onBatch();
-    await clock.sleep(p.batchIntervalMs - (clock.elapsed() - startedMs), signal);
+    await clock.sleep(p.pauseMs(startedMs), signal);
   }
 }
 
