@@ -17,7 +17,7 @@ export function PathPicture({ answer }: { answer: PipelineAnswer }) {
   return (
     <ol className="path" aria-label="The path of a record">
       <Stage name="collect" value={lastMinute} unit="records in the last full minute">
-        answered when they are on disk
+        answered when they are durable
       </Stage>
       <Flow words="append" />
       <Stage name="log" value={total.accepted} unit="records accepted">
