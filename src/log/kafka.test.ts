@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { Admin, Producer } from '@platformatic/kafka';
+import { Admin, ConfigResourceTypes, Producer } from '@platformatic/kafka';
 import { type KafkaCluster, startKafka, whyNoKafka } from '../../kafka/cluster.ts';
 import { realClock } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
@@ -17,6 +17,8 @@ import type { Log, NewRecord } from './log.ts';
 
 const why = await whyNoKafka();
 const skip = why ?? false;
+/** Where a setting comes from: the topic itself. */
+const TOPIC_CONFIG = 1;
 
 describe('Kafka', { skip }, () => {
   let folder: string;
@@ -221,6 +223,16 @@ describe('Kafka', { skip }, () => {
     const configs = [{ name: 'cleanup.policy', value: 'compact' }];
     await admin.createTopics({ topics: [topic], partitions: 1, replicas: 1, configs });
     await assert.rejects(open(topic), /cleanup\.policy=compact; as a log it needs delete/);
+  });
+
+  test('a topic that is made keeps everything, whatever the brokers do with others', async () => {
+    const topic = newTopic();
+    await (await open(topic)).close();
+    const resources = [{ resourceType: ConfigResourceTypes.TOPIC, resourceName: topic }];
+    const [described] = await admin.describeConfigs({ resources });
+    const own = described?.configs.filter(({ configSource }) => configSource === TOPIC_CONFIG);
+    const settings = new Map(own?.map(({ name, value }) => [name, value]));
+    for (const name of ['retention.ms', 'retention.bytes']) assert.equal(settings.get(name), '-1');
   });
 
   test('a topic that takes less at once refuses what is larger, and takes the rest', async () => {

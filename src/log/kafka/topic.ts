@@ -92,6 +92,7 @@ async function make(admin: Admin, address: KafkaAddress, logger: Logger): Promis
   const configs = Object.entries({
     // What is processed is deleted by the processors, and what is not must not be.
     'retention.ms': '-1',
+    'retention.bytes': '-1',
     'cleanup.policy': 'delete',
     'min.insync.replicas': String(minIsr),
     'max.message.bytes': String(BATCH_BYTES_MAX),
