@@ -9,6 +9,7 @@ import { readConfig } from './config.ts';
 import { decodeRecord } from './event/wire.ts';
 import type { Log } from './log/log.ts';
 import { createMemoryLog } from './log/memory.ts';
+import { openLater } from './open-later.ts';
 import { startSource } from './start-source.ts';
 
 const SOURCE = { CLICKSTREAM_SOURCE: 'kafka://a:9092,b:9093/ecommerce_clickstream_data' };
@@ -133,6 +134,22 @@ test('what waiting would not change refuses the start, and later ends the proces
   const stop = await started;
   while (faults.length === 0) await realClock.sleep(1);
   assert.deepEqual(faults, [changed]);
+  await stop();
+});
+
+test('a collector that has begun without its log opens the source when the log answers', async () => {
+  const answering = createMemoryLog({ partitions: 1 });
+  let left = 3;
+  const later = openLater(
+    async () => (left-- > 0 ? Promise.reject(away()) : answering),
+    (error) => assert.fail(error),
+  );
+  const source = await withEvent();
+  const { started, faults } = setUp({ log: later, open: async () => source });
+  const stop = await started;
+  const [first] = await answering.read(0, 0, { recordsMax: 1, bytesMax: 1e6, waitMs: 5_000 });
+  assert.ok(first);
+  assert.deepEqual(faults, []);
   await stop();
 });
 

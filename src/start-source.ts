@@ -74,10 +74,12 @@ async function tryToOpen(parts: Parts): Promise<Log | undefined> {
   const { config, log, logger } = parts;
   let source: Log;
   try {
+    // A collector may have begun without its log: until that answers nobody knows which one it is.
+    await log.stats();
     source = await parts.openSource(config, parts);
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'log_unreachable') throw error;
-    logger.warn({ message: error.message }, 'the source does not answer; trying again');
+    logger.warn({ message: error.message }, 'the source has to wait; trying again');
     return undefined;
   }
   if (source.id !== log.id) return source;
