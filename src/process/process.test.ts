@@ -324,6 +324,24 @@ test('of a shared log, offsets that were given to other records after a loss are
   assert.equal((await rowsOf(log)).length, 2);
 });
 
+test('of a shared log, an open batch is waited for that a new leader does not give yet', async () => {
+  const log: Log = { ...newLog(), isExclusive: false };
+  await log.append([event(), event()].map(record));
+  await log.commit(0, 0, JSON.stringify({ from: 0, to: 2, batch_id: 1 }));
+  let isBehind = true;
+  const elected: Log = {
+    ...log,
+    async read(partition, from, limits) {
+      const records = await log.read(partition, from, limits);
+      if (from === 1) isBehind = false;
+      if (!isBehind) return from === 1 ? [] : records;
+      return records.slice(0, 1);
+    },
+  };
+  await processAll(elected);
+  assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 stored']);
+});
+
 test('of a shared log, what was processed may be deleted before the next owner looks at it', async () => {
   const log: Log = { ...newLog(), isExclusive: false };
   await log.append([record(event())]);

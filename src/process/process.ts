@@ -298,9 +298,13 @@ async function readRange(p: Partition, { from, to }: Intent): Promise<LogRecord[
     const more = await p.log.read(p.partition, from + records.length, {
       recordsMax: to - from - records.length,
       bytesMax: p.batchBytesMax,
-      waitMs: 0,
+      waitMs: READ_WAIT_MS,
     });
-    check(more.length > 0, `the log holds ${from} to ${to} of its open batch`);
+    const what = `the log holds ${from} to ${to} of its open batch`;
+    // A leader that was just elected may be some moments behind in what it gives.
+    if (more.length === 0 && !p.log.isExclusive)
+      throw new AppError('log_unreachable', `It does not answer yet that ${what}.`);
+    check(more.length > 0, what);
     for (const record of more) records.push({ ...record, bytes: Uint8Array.from(record.bytes) });
   }
   return records;
