@@ -9,6 +9,7 @@ import { AppError } from '../src/base/errors.ts';
 import { readConfig } from '../src/config.ts';
 import type { Event } from '../src/event/event.ts';
 import type { Log } from '../src/log/log.ts';
+import { createMemoryLog } from '../src/log/memory.ts';
 import { createPipeline } from '../src/process/pipeline/pipeline.ts';
 import { createRecords } from '../src/process/records.ts';
 import type { Selection } from '../src/process/upkeep/removals.ts';
@@ -325,6 +326,22 @@ test('a time limit that is killed at any step is carried out by the next start, 
     await assertCloses(log);
     if (!killed.isKilled()) return;
   }
+});
+
+test('a time limit is kept when the log answers again', async () => {
+  const log = createMemoryLog({ clock: realClock, partitions: 1 });
+  await log.append([record(event({ received_at: NOW_MS - 20 * DAY_MS })), record(event())]);
+  await stages.process(log);
+  let left = 1;
+  const away: Log = {
+    ...log,
+    async committed(partition) {
+      if (left-- > 0) throw new AppError('log_unreachable', 'It does not answer.');
+      return log.committed(partition);
+    },
+  };
+  await stages.startAgain(away, KEEP);
+  assert.deepEqual(await outcomes(), ['1 stored']);
 });
 
 test('what a limit has recorded and not taken yet is not recorded once more by erasing it', async () => {

@@ -3,7 +3,7 @@
  * after the other, so that none of them meets what another one has half done.
  */
 import type { Clock } from '../../base/clock.ts';
-import { AppError } from '../../base/errors.ts';
+import { AppError, type Code } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Log } from '../../log/log.ts';
 import type { Store } from '../../store/store.ts';
@@ -58,6 +58,8 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 /** First wait after the store failed, and the longest. */
 const RETRY_MS = 1_000;
+/** What a log that is shared adds to it: brokers are away, or a partition has moved meanwhile. */
+const PASSES_BY: readonly Code[] = ['log_unreachable', 'taken_over'];
 const RETRY_MS_MAX = 60_000;
 
 export function createUpkeep(options: UpkeepOptions): Upkeep {
@@ -129,7 +131,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     logger.info({ before, rows }, 'events older than CLICKSTREAM_KEEP_DAYS were taken out');
   }
 
-  /** Until the store does it, or the signal fires. */
+  /** Until the store and the log do it, or the signal fires. */
   async function insist(work: (logId: number) => Promise<void>): Promise<void> {
     for (let waitMs = RETRY_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, RETRY_MS_MAX)) {
       try {
@@ -138,7 +140,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
         if (signal.aborted) return;
         if (!(error instanceof AppError)) throw error;
         const { code, message } = error;
-        if (!code.startsWith('store_')) {
+        if (!code.startsWith('store_') && !PASSES_BY.includes(code)) {
           logger.error({ err: error }, 'an audit or a removal failed');
           return;
         }
