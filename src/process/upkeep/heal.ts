@@ -226,7 +226,8 @@ async function erasedAround(
  * batch that none of the others has, and only when all copies are there the others are deleted: by
  * that number, so that no deletion of an earlier try, which may still be running, finds the copies.
  * The lowest number stays: another process that heals the same place at the same time deletes this
- * one's copy or has its own deleted, and never both. All in one deletion, because each one writes whole parts of the table again.
+ * one's copy or has its own deleted, and never both. All in one deletion, because each one writes
+ * whole parts of the table again.
  */
 
 const AT = 'log_id = {log_id:UInt32} AND log_partition = {log_partition:UInt16}';
