@@ -18,6 +18,7 @@ import {
 } from '@platformatic/kafka';
 import { childrenOf, removeFolder, temporaryFolder } from '../test/system.ts';
 import { type KafkaCluster, type KafkaOptions, startKafka, whyNoKafka } from './cluster.ts';
+import { randomId } from './format.ts';
 import { findKeytool, findMaven, javaMajor, untilWeDie } from './java.ts';
 import { freeBase } from './ports.ts';
 import { places, properties } from './properties.ts';
@@ -133,6 +134,10 @@ test('a node that is secure speaks TLS to its clients and plainly to itself', ()
   assert.ok(lines.includes(`listeners=${listeners}`));
   const jaas = lines.find((line) => line.includes('.plain.sasl.jaas.config='));
   assert.match(jaas ?? '', /required user_ada="a \\\\"quoted\\\\\\\\word";$/);
+});
+
+test('no id of a cluster looks like an option of a command', () => {
+  for (let i = 0; i < 1_000; i++) assert.match(randomId(), /^\w[\w-]{21}$/);
 });
 
 test('the free ports are below those of outgoing connections', async () => {

@@ -9,7 +9,11 @@ export const METADATA = '__cluster_metadata-0';
 
 /** A name for a cluster or a folder, as Kafka writes them. */
 export function randomId(): string {
-  return randomBytes(16).toString('base64url');
+  for (;;) {
+    const id = randomBytes(16).toString('base64url');
+    // Kafka's tools would take it for an option, and Kafka gives none like it either.
+    if (!id.startsWith('-')) return id;
+  }
 }
 
 /** Makes the data folder of a node in one step, as Kafka's own tool would. `metadata` is what a controller begins with. */
