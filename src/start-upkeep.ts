@@ -73,9 +73,11 @@ export function startUpkeep(parts: Parts): Upkeep {
     own,
     async onErased() {
       await processor.erasedIds.load();
-      // The owners of the others read what is erased when they take their partitions back.
+      if (log.isExclusive) return;
+      // Whoever has a partition reads what is erased when it takes it back; and what this process
+      // believes to be its own is found out to be another's.
       for (let partition = 0; partition < log.partitions; partition++)
-        if (isOthers(partition)) await own(partition, async () => undefined);
+        await own(partition, async () => undefined);
     },
     // Of several processes one is enough, and there always is one.
     isDaily: () => !isOthers(0),

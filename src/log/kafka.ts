@@ -233,6 +233,7 @@ class KafkaLog implements Log {
       clock,
       topic: address.topic,
       msMax: ASK_MS_MAX,
+      isOpen: true,
       signal: this.#closing.signal,
     };
     const listed = await untilAnswered(retries, async () => {
@@ -278,7 +279,10 @@ class KafkaLog implements Log {
     const known = this.#readers[partition]?.timeOf(offset);
     if (known !== undefined) return known;
     const [record] = await this.read(partition, offset, { recordsMax: 1, bytesMax: 1, waitMs: 0 });
-    return record?.timeMs;
+    // A topic that others fill may end with what is no record.
+    if (record !== undefined || this.#options.isForeign) return record?.timeMs;
+    const what = `Partition ${partition} does not give the record at ${offset} yet.`;
+    throw new AppError('log_unreachable', what, { retryAfterS: RETRY_AFTER_S });
   }
 
   close(): Promise<void> {

@@ -358,6 +358,24 @@ test('of a shared log, what was processed may be deleted before the next owner l
   assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 stored']);
 });
 
+test('of a shared log, what was deleted before it was processed is passed by', async () => {
+  const log: Log = { ...newLog(), isExclusive: false };
+  await log.append([event(), event(), event(), event()].map(record));
+  // The batch that was open is gone as well.
+  await log.commit(0, 0, JSON.stringify({ from: 0, to: 2, batch_id: 5 }));
+  const kept = 3;
+  const trimmed: Log = {
+    ...log,
+    async read(partition, from, limits) {
+      if (from < kept) throw new AppError('log_gone', 'It was deleted.');
+      return log.read(partition, from, limits);
+    },
+    offsetSince: async () => kept,
+  };
+  await processAll(trimmed);
+  assert.deepEqual(outcomes(await rowsOf(log)), ['3 stored']);
+});
+
 test('the same id in another project, or after the window, is a new event', async () => {
   const log = newLog();
   const first = event();

@@ -249,16 +249,26 @@ async function runBatches(p: Partition, window: Window, begin: Begin): Promise<v
   const { open } = begin;
   if (open !== undefined) {
     p.logger.info({ partition, ...open }, 'finishing the batch that was open at the last end');
-    const records = await untilItAnswers(p, signal, () => readRange(p, open));
+    const records = await untilItAnswers(p, signal, () =>
+      orGone(p, open.from, () => readRange(p, open)),
+    );
     if (records === undefined) return;
-    if (!(await p.turn.take(() => store({ ...open, records }, 'look first')))) return;
+    // Deleted before they were stored: the loop says so, and goes on behind them.
+    if ('keptFrom' in records) offset = Math.min(open.to, records.keptFrom);
+    else if (!(await p.turn.take(() => store({ ...open, records }, 'look first')))) return;
   }
 
   const limits = { recordsMax: p.batchRowsMax, bytesMax: p.batchBytesMax };
   while (!signal.aborted) {
     const read = await untilItAnswers(p, signal, () =>
-      log.read(partition, offset, { ...limits, waitMs: READ_WAIT_MS, signal }),
+      orGone(p, offset, () =>
+        log.read(partition, offset, { ...limits, waitMs: READ_WAIT_MS, signal }),
+      ),
     );
+    if (read !== undefined && 'keptFrom' in read) {
+      offset = read.keptFrom;
+      continue;
+    }
     const records = cutAtMonth(read ?? []);
     if (records.length === 0) continue;
     const startedMs = clock.elapsed();
@@ -266,7 +276,8 @@ async function runBatches(p: Partition, window: Window, begin: Begin): Promise<v
     const batch = { from: offset, to: offset + records.length, batch_id: batchId, records };
     if (!(await p.turn.take(() => store(batch, 'insert first')))) return;
     p.onBatch();
-    await clock.sleep(p.pauseMs(startedMs), signal);
+    // The rest of what was read is there already, and there is little of it.
+    if (records.length === read?.length) await clock.sleep(p.pauseMs(startedMs), signal);
   }
 }
 
@@ -289,6 +300,29 @@ async function isInStore(
     return true;
   });
   return done === true;
+}
+
+/**
+ * What was read, or where a shared log begins that has deleted it before it was processed: its topic
+ * has a limit of its own. Waiting would not bring it back, and more would go meanwhile; the audit
+ * names the places.
+ */
+async function orGone(
+  { log, logger, partition }: Partition,
+  from: number,
+  read: () => Promise<LogRecord[]>,
+): Promise<LogRecord[] | { keptFrom: number }> {
+  try {
+    return await read();
+  } catch (error) {
+    const isGone = error instanceof AppError && error.code === 'log_gone';
+    if (!isGone || log.isExclusive) throw error;
+    const keptFrom = await log.offsetSince(partition, Number.NEGATIVE_INFINITY);
+    if (keptFrom <= from) throw error;
+    const words = 'the topic has deleted records before they were processed; going on behind them';
+    logger.error({ partition, from, to: keptFrom }, words);
+    return { keptFrom };
+  }
 }
 
 /** Reads a whole open range again; the log keeps what is not committed. */

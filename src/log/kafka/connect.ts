@@ -122,6 +122,8 @@ export interface Retries {
   topic: string;
   /** How long it is tried. */
   msMax: number;
+  /** The log is in use: what the brokers refuse now they have let through before. */
+  isOpen?: boolean;
   signal?: AbortSignal;
 }
 
@@ -130,7 +132,7 @@ export interface Retries {
  * @throws AppError `log_unreachable` when the time is over, `bad_setting` when no try can help.
  */
 export async function untilAnswered<T>(retries: Retries, work: () => Promise<T>): Promise<T> {
-  const { clock, topic, msMax, signal } = retries;
+  const { clock, topic, msMax, isOpen = false, signal } = retries;
   const untilMs = clock.elapsed() + msMax;
   for (;;) {
     try {
@@ -139,7 +141,7 @@ export async function untilAnswered<T>(retries: Retries, work: () => Promise<T>)
       if (error instanceof AppError) throw error;
       if (!(error instanceof Error) || !GenericError.isGenericError(error)) throw error;
       const why = whyHopeless(topic, error);
-      if (why !== undefined) throw new AppError('bad_setting', why, { cause: error });
+      if (why !== undefined && !isOpen) throw new AppError('bad_setting', why, { cause: error });
       if (signal?.aborted || clock.elapsed() >= untilMs) throw unreachable(topic, error);
     }
     await clock.sleep(RETRY_MS, signal);

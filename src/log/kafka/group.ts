@@ -85,8 +85,9 @@ export function createGroup(options: GroupOptions): Group {
   }
 
   function lose(lost: Membership): void {
+    if (membership !== lost) return;
     for (const { stop } of lost.partitions.values()) stop.abort();
-    if (membership === lost) membership = undefined;
+    membership = undefined;
   }
 
   /** @throws AppError `taken_over`, `log_unreachable`. */
@@ -99,10 +100,12 @@ export function createGroup(options: GroupOptions): Group {
     };
     const topics = [{ name: address.topic, partitions: [offsets] }];
     const untilMs = clock.elapsed() + COMMIT_MS_MAX;
+    // The work that asks is of this ownership: one that comes later is none of its.
+    const owned = membership?.partitions.get(partition);
     for (;;) {
       const member = isMember ? membership : undefined;
-      if (isMember && member?.partitions.get(partition)?.stop.signal.aborted !== false)
-        throw takenOver(partition);
+      const isStill = owned !== undefined && member?.partitions.get(partition) === owned;
+      if (isMember && (!isStill || owned.stop.signal.aborted)) throw takenOver(partition);
       const { memberId, generation } = member ?? NOBODY;
       try {
         const connection = await pool.get(coordinator ?? (await findCoordinator()));
@@ -131,7 +134,7 @@ export function createGroup(options: GroupOptions): Group {
     const { id, partitions } = topic.now();
     const partitionIndexes = Array.from({ length: partitions }, (_, partition) => partition);
     const groups = [{ groupId, topics: [{ name: address.topic, partitionIndexes }] }];
-    const retries = { clock, topic: address.topic, msMax: COMMIT_MS_MAX };
+    const retries = { clock, topic: address.topic, msMax: COMMIT_MS_MAX, isOpen: true };
     const [answer] = await untilAnswered(retries, () =>
       topic.admin.listConsumerGroupOffsets({ groups, requireStable: true }),
     );

@@ -25,6 +25,7 @@ const READ_COMMITTED = 1;
 /** Of the key of a control record, as its second number. */
 const ABORT_MARK = 0;
 const EARLIEST = -2n;
+const LATEST = -1n;
 
 export interface ReaderOptions {
   address: KafkaAddress;
@@ -107,17 +108,25 @@ export function createReader(options: ReaderOptions): Reader {
 
   /** What lies ahead comes later; what lies behind, or was there, never does. */
   async function outOfRange(from: number, waitMs: number): Promise<Piece> {
-    const partitions = [{ partitionIndex: partition, timestamp: EARLIEST }];
-    const topics = [{ name: address.topic, partitions }];
-    const [listed] = await topic.admin.listOffsets({ topics });
-    const begin = Number(listed?.partitions[0]?.offset ?? 0);
     const where = `Partition ${partition} of ${address.topic}`;
+    const begin = await offsetAt(EARLIEST);
     if (from < begin)
       throw new AppError('log_gone', `${where} begins at ${begin}; ${from} was deleted.`);
-    if (from <= seen)
-      throw new AppError('log_corrupt', `${where} ends before ${from}, which was there already.`);
+    // A replica that is behind may have answered: the leader knows where it ends.
+    await topic.refresh();
+    const end = await offsetAt(LATEST);
+    if (end < from && from <= seen)
+      throw new AppError('log_corrupt', `${where} ends at ${end}, and ${from} was there already.`);
     await clock.sleep(Math.min(waitMs, AHEAD_MS));
     return { records: [], next: from, end: from };
+  }
+
+  async function offsetAt(timestamp: bigint): Promise<number> {
+    const partitions = [{ partitionIndex: partition, timestamp }];
+    const [listed] = await topic.admin.listOffsets({
+      topics: [{ name: address.topic, partitions }],
+    });
+    return Number(listed?.partitions[0]?.offset ?? 0);
   }
 
   /** One request, or what is left of the last one. */
@@ -141,6 +150,7 @@ export function createReader(options: ReaderOptions): Reader {
           clock,
           topic: address.topic,
           msMax: TRY_MS_MAX,
+          isOpen: true,
           ...(signal && { signal }),
         };
         const ask = () => readPiece(next, bytesMax - bytes, heldMs);

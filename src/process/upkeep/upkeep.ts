@@ -54,7 +54,7 @@ export interface Upkeep {
 
 const WAITING_MAX = 4;
 const RETRY_AFTER_S = 10;
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 /** First wait after the store failed, and the longest. */
 const RETRY_MS = 1_000;
@@ -175,12 +175,12 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
       let dueMs = Number.NEGATIVE_INFINITY;
       while (!signal.aborted) {
         if (options.isDaily() && clock.elapsed() >= dueMs) {
+          if (dueMs > 0) await insist(finishRemovals);
           dueMs = clock.elapsed() + DAY_MS;
           if (options.keepMs > 0) await insist(keepLimit);
         }
-        // Whose it is to do may change within the day.
-        await clock.sleep(log.isExclusive ? DAY_MS : HOUR_MS, signal);
-        if (options.isDaily()) await insist(finishRemovals);
+        // Whose it is to do is not known at once, and may change within the day.
+        await clock.sleep(log.isExclusive ? DAY_MS : MINUTE_MS, signal);
       }
     },
   };
