@@ -213,7 +213,7 @@ function rowsOf(records: readonly Uint8Array[], from = 0): string[] {
   return records.flatMap((bytes, i) => {
     const wire = decodeRecord(bytes);
     if ('rejected' in wire) return [];
-    return [JSON.stringify(storedRow(wire.event, { ...place, log_offset: from + i }))];
+    return [JSON.stringify(storedRow(wire, { ...place, log_offset: from + i }))];
   });
 }
 

@@ -23,8 +23,8 @@ const OUT_OF_RANGE: Refused = { reason: 'out_of_range' };
 /** Times and dates that the store can hold. */
 const YEAR_MIN = 1900;
 const YEAR_MAX = 2299;
-const TIME_MS_MIN = Date.UTC(YEAR_MIN, 0, 1);
-const TIME_MS_MAX = Date.UTC(YEAR_MAX + 1, 0, 1) - 1;
+export const TIME_MS_MIN = Date.UTC(YEAR_MIN, 0, 1);
+export const TIME_MS_MAX = Date.UTC(YEAR_MAX + 1, 0, 1) - 1;
 /** Longest text that is read as a number or a time. */
 const NUMBER_CHARS_MAX = 64;
 

@@ -27,9 +27,11 @@ const rejected = {
 test('an event and a refused one come back as they were', () => {
   for (const record of [{ event }, { rejected }] satisfies WireRecord[]) {
     const bytes = encodeRecord(record);
-    assert.deepEqual(decodeRecord(bytes), record);
+    const read = decodeRecord(bytes);
+    const text = 'event' in record ? { propertiesText: JSON.stringify(event.properties) } : {};
+    assert.deepEqual(read, { ...record, ...text });
     const within = Buffer.concat([Buffer.from('xx'), bytes, Buffer.from('x')]);
-    assert.deepEqual(decodeRecord(within.subarray(2, -1)), record, 'also within a larger buffer');
+    assert.deepEqual(decodeRecord(within.subarray(2, -1)), read, 'also within a larger buffer');
     assert.equal(JSON.parse(bytes.toString()).v, 1, 'both name their version');
   }
 });
@@ -38,6 +40,14 @@ test('what is no record is refused', () => {
   assert.throws(() => decodeRecord(Buffer.from('nope')), SyntaxError);
   assert.throws(() => decodeRecord(Buffer.from('{"v":2}')), RangeError);
   assert.throws(() => decodeRecord(Buffer.from('{}')), RangeError);
+  assert.throws(() => decodeRecord(Buffer.from('{"v":1,"project_id":"a"}')), TypeError);
+  const latin = Buffer.from('{"v":1,"project_id":"a","event_id":"\xe4"}', 'latin1');
+  assert.throws(() => decodeRecord(latin), SyntaxError, 'not UTF-8');
+  const ids = { v: 1, project_id: 'a', event_id: 'b' };
+  for (const more of [{ url: '\ud800' }, { items: [{ product_id: '\ud800' }] }]) {
+    const half = Buffer.from(JSON.stringify({ ...ids, ...more }));
+    assert.throws(() => decodeRecord(half), TypeError, 'half of a pair');
+  }
 });
 
 test('the key keeps projects apart', () => {

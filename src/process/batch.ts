@@ -97,8 +97,9 @@ async function toRows(
       const isBefore = (copy: FirstCopy): boolean => copy.offset < offset;
       const isRepeated =
         (earlier[i]?.some(isBefore) ?? false) || (known !== undefined && isBefore(known));
-      const make = isRepeated ? duplicateRow : storedRow;
-      const values = rowOf(record, place, () => make(wire.event, place));
+      const values = rowOf(record, place, () =>
+        isRepeated ? duplicateRow(wire.event, place) : storedRow(wire, place),
+      );
       // Only what is stored: a refused event may come again, mended.
       const isStored = values[0] === 'stored' && held.get(offset) !== 'rejected';
       if (isStored && known?.offset !== offset) window.add(key, { offset, timeMs });

@@ -70,6 +70,8 @@ function event(more: Partial<Event> = {}): Event {
   };
 }
 
+const read = (e: Event) => ({ event: e, propertiesText: '' });
+
 function record(e: Event): NewRecord {
   return {
     key: recordKey(e.project_id, e.event_id),
@@ -286,7 +288,7 @@ test('a log that is older than what the store has of it is refused', async () =>
   await log.append([record(event())]);
   const log_id = await createRecords(store).registerLog(log.id);
   const place = { log_id, log_partition: 0, log_offset: 0, batch_id: 1, owner: 0 };
-  await store.insert('records', COLUMNS, [storedRow(event(), place)]);
+  await store.insert('records', COLUMNS, [storedRow(read(event()), place)]);
   await assert.rejects(processAll(log), { code: 'log_corrupt', message: /log folder/ });
 });
 
@@ -422,7 +424,7 @@ test('an open batch that the store has is not inserted again', async () => {
   await log.append(events.map(record));
   const log_id = await createRecords(store).registerLog(log.id);
   const rows = events.map((e, log_offset) =>
-    storedRow(e, { log_id, log_partition: 0, log_offset, batch_id: 1, owner: 0 }),
+    storedRow(read(e), { log_id, log_partition: 0, log_offset, batch_id: 1, owner: 0 }),
   );
   await log.commit(0, 0, JSON.stringify({ from: 0, to: 3, batch_id: 1 }));
   await store.insert('records', COLUMNS, rows);
@@ -438,7 +440,7 @@ test('of an open batch that the store has in part, only the missing rows are ins
   const [, middle] = events;
   const place = { log_id, log_partition: 0, log_offset: 1, batch_id: 1, owner: 0 };
   await log.commit(0, 0, JSON.stringify({ from: 0, to: 3, batch_id: 1 }));
-  await store.insert('records', COLUMNS, [storedRow(middle ?? event(), place)]);
+  await store.insert('records', COLUMNS, [storedRow(read(middle ?? event()), place)]);
   await processAll(log);
   assert.deepEqual(outcomes(await rowsOf(log)), ['0 stored', '1 stored', '2 stored']);
 });

@@ -55,7 +55,7 @@ export function recordsContract(name: string, open: () => Promise<RecordsUnderTe
 
   const at = ({ log_id, log_partition }: Place) => ({ logId: log_id, partition: log_partition });
   const stored = (place: Place, log_offset: number, more: Partial<Event> = {}): string =>
-    JSON.stringify(storedRow(event(more), { ...place, log_offset }));
+    JSON.stringify(storedRow({ event: event(more), propertiesText: '' }, { ...place, log_offset }));
   const held = async (place: Place): Promise<string[]> =>
     (await records.held(at(place), 0, 1_000))
       .map(({ log_offset, outcome }) => `${log_offset} ${outcome}`)
@@ -218,7 +218,7 @@ export function recordsContract(name: string, open: () => Promise<RecordsUnderTe
       Array.from({ length: 4 }, () => event({ received_at, project_id: 'ids' })),
     );
     const lines = events.map((e, log_offset) =>
-      JSON.stringify(storedRow(e, { ...place, log_offset })),
+      JSON.stringify(storedRow({ event: e, propertiesText: '' }, { ...place, log_offset })),
     );
     const late = event({ received_at: fromMs, project_id: 'ids' });
     await records.insert(at(place), [

@@ -1,10 +1,13 @@
 /**
  * Bytes of the log in, rows of the table `records` out, in the order of `COLUMNS`.
  * Pure: no clock and no randomness, so that a record gives the same row whenever it is read again.
+ * What is written is checked here, so that no row depends on how this language takes a wrong value:
+ * there are processors in others, and docs/rows.md is what all of them do.
  */
-import type { Event } from '../event/event.ts';
+import { type Event, FIELDS, type Item, type Kind } from '../event/event.ts';
+import { TIME_MS_MAX, TIME_MS_MIN } from '../event/read.ts';
 import { PAYLOAD_BYTES_MAX, type Rejected } from '../event/rejection.ts';
-import { readProjectId } from '../event/wire.ts';
+import { type ReadEvent, readProjectId } from '../event/wire.ts';
 import type { Value } from '../store/store.ts';
 
 /** Where a record lies for ever, and the batch that brought it into the store. */
@@ -76,57 +79,60 @@ export const COLUMNS = [
   'payload',
 ] as const;
 
-/** The row of an event that is counted. */
-export function storedRow(e: Event, place: Place): Value[] {
+/**
+ * The row of an event that is counted.
+ * @throws TypeError when the record holds something else than an event may.
+ */
+export function storedRow({ event: e, propertiesText }: ReadEvent, place: Place): Value[] {
   return [
     'stored',
-    e.project_id,
-    e.event_id,
-    e.session_id,
-    e.visitor_id,
-    e.customer_id ?? '',
-    e.sequence ?? 0,
+    text(e.project_id),
+    text(e.event_id),
+    text(e.session_id),
+    text(e.visitor_id),
+    textOf(e.customer_id),
+    wholeOf(e.sequence, SEQUENCE) ?? 0,
     timeText(e.event_time),
-    e.sent_at === undefined ? null : timeText(e.sent_at),
+    isAbsent(e.sent_at) ? null : timeText(e.sent_at),
     timeText(e.received_at),
-    e.event_name,
-    e.properties === undefined ? '' : JSON.stringify(e.properties),
-    e.url ?? '',
-    e.host ?? '',
-    e.path ?? '',
-    e.title ?? '',
-    e.referrer ?? '',
-    e.referrer_host ?? '',
-    e.channel ?? '',
-    e.utm_source ?? '',
-    e.utm_medium ?? '',
-    e.utm_campaign ?? '',
-    e.utm_term ?? '',
-    e.utm_content ?? '',
-    e.device_type ?? '',
-    e.os ?? '',
-    e.browser ?? '',
-    e.language ?? '',
-    e.screen ?? '',
-    e.country ?? '',
-    e.bot ?? '',
-    e.traffic_source ?? '',
-    e.search_keywords ?? '',
-    e.product_id ?? '',
-    e.quantity ?? null,
-    e.item_price ?? null,
-    e.master_category ?? '',
-    e.sub_category ?? '',
-    e.promo_code ?? '',
-    e.promo_amount ?? null,
-    e.currency ?? '',
-    e.value ?? null,
-    e.items === undefined ? [] : e.items.map(itemTuple),
-    e.booking_id ?? '',
-    e.payment_method ?? '',
-    e.payment_status ?? '',
-    e.gender ?? '',
-    e.birthdate ?? null,
+    text(e.event_name),
+    propertiesOf(e.properties, propertiesText),
+    textOf(e.url),
+    textOf(e.host),
+    textOf(e.path),
+    textOf(e.title),
+    textOf(e.referrer),
+    textOf(e.referrer_host),
+    textOf(e.channel),
+    textOf(e.utm_source),
+    textOf(e.utm_medium),
+    textOf(e.utm_campaign),
+    textOf(e.utm_term),
+    textOf(e.utm_content),
+    textOf(e.device_type),
+    textOf(e.os),
+    textOf(e.browser),
+    textOf(e.language),
+    textOf(e.screen),
+    textOf(e.country),
+    textOf(e.bot),
+    textOf(e.traffic_source),
+    textOf(e.search_keywords),
+    textOf(e.product_id),
+    wholeOf(e.quantity, QUANTITY),
+    amountOf(e.item_price),
+    textOf(e.master_category),
+    textOf(e.sub_category),
+    textOf(e.promo_code),
+    amountOf(e.promo_amount),
+    textOf(e.currency),
+    amountOf(e.value),
+    itemsOf(e.items),
+    textOf(e.booking_id),
+    textOf(e.payment_method),
+    textOf(e.payment_status),
+    textOf(e.gender),
+    isAbsent(e.birthdate) ? null : text(e.birthdate),
     ...placeValues(place),
     '',
     '',
@@ -136,12 +142,13 @@ export function storedRow(e: Event, place: Place): Value[] {
 
 /** The row of a repeated event: its ids and its place, nothing else. */
 export function duplicateRow(e: Event, place: Place): Value[] {
-  const ids = { outcome: 'duplicate', received_at: timeText(e.received_at), ...place };
   return sparseRow({
-    ...ids,
-    project_id: e.project_id,
-    event_id: e.event_id,
+    outcome: 'duplicate',
+    project_id: text(e.project_id),
+    event_id: text(e.event_id),
     event_time: timeText(e.event_time),
+    received_at: timeText(e.received_at),
+    ...place,
   });
 }
 
@@ -149,13 +156,13 @@ export function duplicateRow(e: Event, place: Place): Value[] {
 export function rejectedRow(r: Rejected, place: Place): Value[] {
   return sparseRow({
     outcome: 'rejected',
-    project_id: r.project_id,
-    event_id: r.event_id,
+    project_id: text(r.project_id),
+    event_id: text(r.event_id),
     event_time: timeText(r.received_at),
     received_at: timeText(r.received_at),
-    reason: r.reason,
-    field: r.field,
-    payload: r.payload,
+    reason: text(r.reason),
+    field: text(r.field),
+    payload: text(r.payload),
     ...place,
   });
 }
@@ -168,19 +175,64 @@ export function unprocessable(bytes: Uint8Array, timeMs: number): Rejected {
     event_id: '',
     reason: 'unprocessable',
     field: '',
-    received_at: timeMs,
+    // Of a log that others can write to: whatever it is, the record must find its row.
+    received_at: Math.min(Math.max(timeMs, TIME_MS_MIN), TIME_MS_MAX),
     payload: payload.subarray(0, PAYLOAD_BYTES_MAX).toString('utf8'),
   };
 }
 
+const SEQUENCE = FIELDS.sequence.kind;
+const QUANTITY = FIELDS.quantity.kind;
+
+/** The record says nothing there. */
+function isAbsent(value: unknown): value is undefined | null {
+  return value === undefined || value === null;
+}
+
+function text(value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError('not a text');
+  return value;
+}
+
+function textOf(value: unknown): string {
+  return isAbsent(value) ? '' : text(value);
+}
+
+/** A decimal text, which ClickHouse reads without a floating point. */
+function amountOf(value: unknown): string | null {
+  return isAbsent(value) ? null : text(value);
+}
+
+function wholeOf(value: unknown, kind: Kind): number | null {
+  if (isAbsent(value)) return null;
+  const isWhole = typeof value === 'number' && Number.isInteger(value);
+  if (!isWhole || kind.is !== 'integer' || value < kind.min || value > kind.max)
+    throw new TypeError('not a whole number of the column');
+  return value;
+}
+
+/** As they stand in the record, so that nothing of them can change on the way. */
+function propertiesOf(value: unknown, written: string): string {
+  if (isAbsent(value)) return '';
+  if (typeof value !== 'object' || Array.isArray(value)) throw new TypeError('not an object');
+  return written;
+}
+
+function itemsOf(value: unknown): Value[] {
+  if (isAbsent(value)) return [];
+  if (!Array.isArray(value)) throw new TypeError('not a list');
+  return value.map(itemTuple);
+}
+
 /** A named tuple, which ClickHouse reads from a JSON object. */
-function itemTuple(item: NonNullable<Event['items']>[number]): Value {
+function itemTuple(item: Item): Value {
+  if (typeof item !== 'object' || Array.isArray(item)) throw new TypeError('not an object');
   return {
-    product_id: item.product_id ?? '',
-    quantity: item.quantity ?? null,
-    item_price: item.item_price ?? null,
-    master_category: item.master_category ?? '',
-    sub_category: item.sub_category ?? '',
+    product_id: textOf(item.product_id),
+    quantity: wholeOf(item.quantity, QUANTITY),
+    item_price: amountOf(item.item_price),
+    master_category: textOf(item.master_category),
+    sub_category: textOf(item.sub_category),
   };
 }
 
@@ -211,6 +263,8 @@ let lastDay = { startMs: Number.NaN, text: '' };
 
 /** `yyyy-mm-dd hh:mm:ss.mmm` in UTC, as ClickHouse reads a DateTime64(3) without guessing. */
 function timeText(ms: number): string {
+  if (!Number.isInteger(ms) || ms < TIME_MS_MIN || ms > TIME_MS_MAX)
+    throw new TypeError('not a time');
   const startMs = Math.floor(ms / DAY_MS) * DAY_MS;
   if (startMs !== lastDay.startMs)
     lastDay = { startMs, text: new Date(startMs).toISOString().slice(0, 10) };

@@ -64,9 +64,11 @@ after(async () => {
 let offset = 0;
 
 async function insert(events: Event[]): Promise<void> {
-  const rows = events.map((event) =>
-    storedRow(event, { log_id: 1, log_partition: 0, log_offset: offset++, batch_id: 1, owner: 0 }),
-  );
+  const rows = events.map((event) => {
+    const propertiesText = event.properties === undefined ? '' : JSON.stringify(event.properties);
+    const place = { log_id: 1, log_partition: 0, log_offset: offset++, batch_id: 1, owner: 0 };
+    return storedRow({ event, propertiesText }, place);
+  });
   await store.insert('records', COLUMNS, rows);
 }
 

@@ -204,7 +204,7 @@ async function decide(
         stored.some((other) => other.key === key && isNear(other.record.timeMs, timeMs)) ||
         erasedTimes(key).some((erasedMs) => isNear(erasedMs, timeMs));
       if (isRepeated) return duplicateRow(wire.event, place);
-      const row = storedRow(wire.event, place);
+      const row = storedRow(wire, place);
       stored.push(one);
       return row;
     });

@@ -4,7 +4,8 @@
  * whichever log they came by, so the window outlives a move to another log.
  */
 import type { Clock } from '../../base/clock.ts';
-import { recordKey, type WireRecord } from '../../event/wire.ts';
+import type { Rejected } from '../../event/rejection.ts';
+import { type ReadEvent, recordKey } from '../../event/wire.ts';
 import type { Log, LogRecord } from '../../log/log.ts';
 import type { Records, StoredCopy } from '../records.ts';
 import type { ErasedIds } from './erased-ids.ts';
@@ -70,7 +71,7 @@ export async function loadWindow(
 /** A record, what it says, and its key; empty for a refused event, which is in no window. */
 export interface Decoded {
   record: LogRecord;
-  wire: WireRecord;
+  wire: ReadEvent | { rejected: Rejected };
   key: string;
 }
 
