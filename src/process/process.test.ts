@@ -298,7 +298,10 @@ test('of a shared log whose committed offset is older than what is stored, it go
   await log.append(events.map(record));
   const log_id = await createRecords(store).registerLog(log.id);
   const rows = events.map((e, log_offset) =>
-    storedRow(e, { log_id, log_partition: 0, log_offset, batch_id: 7, owner: 0 }),
+    storedRow(
+      { event: e, propertiesText: '' },
+      { log_id, log_partition: 0, log_offset, batch_id: 7, owner: 0 },
+    ),
   );
   await store.insert('records', COLUMNS, rows);
   // No record comes after them: whoever asks what was processed is told all the same.
