@@ -67,13 +67,9 @@ export async function openLog(config: Config, tools: Tools, disk: Disk = realDis
   if (isKafka(config)) {
     const login = config.CLICKSTREAM_KAFKA_LOGIN;
     return openKafkaLog({
-      ...tools,
+      ...kafkaOptions(config, tools),
       address: readKafkaAddress(config.CLICKSTREAM_LOG, 'CLICKSTREAM_LOG', login),
-      isForeign: false,
       keepMs: config.CLICKSTREAM_LOG_KEEP_HOURS * HOUR_MS,
-      ackMsMax: config.CLICKSTREAM_KAFKA_ACK_MS,
-      sessionMs: config.CLICKSTREAM_KAFKA_SESSION_MS,
-      bytesInFlightMax: 64 * MB,
     });
   }
   const { path, parameters } = readAddress(config.CLICKSTREAM_LOG, 'CLICKSTREAM_LOG');
@@ -106,13 +102,9 @@ export async function openSource(config: Config, tools: Tools): Promise<Log> {
   // The processors' group is another one, also where both topics are on the same brokers.
   const isNamed = new URLSearchParams(source.split('?')[1]).has('group');
   return openKafkaLog({
-    ...tools,
+    ...kafkaOptions(config, tools),
     address: isNamed ? address : { ...address, group: SOURCE_GROUP },
     isForeign: true,
-    keepMs: Number.POSITIVE_INFINITY,
-    ackMsMax: config.CLICKSTREAM_KAFKA_ACK_MS,
-    sessionMs: config.CLICKSTREAM_KAFKA_SESSION_MS,
-    bytesInFlightMax: 64 * MB,
   });
 }
 
@@ -122,14 +114,21 @@ export async function openSource(config: Config, tools: Tools): Promise<Log> {
  */
 export async function openTopic(address: string, config: Config, tools: Tools): Promise<Log> {
   return openKafkaLog({
-    ...tools,
+    ...kafkaOptions(config, tools),
     address: readKafkaAddress(address, '--to', config.CLICKSTREAM_KAFKA_LOGIN),
+  });
+}
+
+/** Of a topic that keeps what it has. */
+function kafkaOptions(config: Config, tools: Tools) {
+  return {
+    ...tools,
     isForeign: false,
     keepMs: Number.POSITIVE_INFINITY,
     ackMsMax: config.CLICKSTREAM_KAFKA_ACK_MS,
     sessionMs: config.CLICKSTREAM_KAFKA_SESSION_MS,
     bytesInFlightMax: 64 * MB,
-  });
+  };
 }
 
 /**
