@@ -60,7 +60,8 @@ if (import.meta.main) {
   const engine = await startEngine({
     folder,
     port: Number(port),
-    memoryBytesMax: 512 * 1024 * 1024,
+    // A judge reads every row there is, in order, while dashboards and processors go on.
+    memoryBytesMax: 2 * 1024 ** 3,
     readers: 2,
     logger: createLogger('silent'),
     clock: realClock,
