@@ -64,7 +64,7 @@ export async function makeFolder(folder: string, setting: keyof Config): Promise
  * @throws AppError `log_locked`, `log_corrupt`, `log_unreachable`, `data_newer`, `bad_setting`.
  */
 export async function openLog(config: Config, tools: Tools, disk: Disk = realDisk): Promise<Log> {
-  if (isKafka(config)) {
+  if (isLogShared(config)) {
     const login = config.CLICKSTREAM_KAFKA_LOGIN;
     return openKafkaLog({
       ...kafkaOptions(config, tools),
@@ -88,7 +88,8 @@ export async function openLog(config: Config, tools: Tools, disk: Disk = realDis
   });
 }
 
-function isKafka(config: Config): boolean {
+/** Whether other processes may have the same log open. */
+export function isLogShared(config: Config): boolean {
   return config.CLICKSTREAM_LOG.startsWith('kafka:');
 }
 
@@ -193,7 +194,7 @@ export async function openLogOrLater(
 
 /** @throws AppError `bad_setting` when there is no log yet, for who must not make one. */
 export function checkLogExists(config: Config): void {
-  if (isKafka(config)) return;
+  if (isLogShared(config)) return;
   const { path } = readAddress(config.CLICKSTREAM_LOG, 'CLICKSTREAM_LOG');
   const folder = resolve(config.CLICKSTREAM_DATA, path);
   if (existsSync(join(folder, 'log.json'))) return;

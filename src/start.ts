@@ -18,7 +18,15 @@ import { type Config, isLoopback } from './config.ts';
 import { demoRoutes } from './demo/routes.ts';
 import { healthRoutes } from './health.ts';
 import type { Log, Spooled } from './log/log.ts';
-import { makeFolder, openLog, openLogOrLater, openSource, openSpool, openStore } from './open.ts';
+import {
+  isLogShared,
+  makeFolder,
+  openLog,
+  openLogOrLater,
+  openSource,
+  openSpool,
+  openStore,
+} from './open.ts';
 import { createFreshness } from './process/freshness.ts';
 import { pipelineGauges, pipelineRoute } from './process/pipeline/http.ts';
 import { createPipeline, type Pipeline } from './process/pipeline/pipeline.ts';
@@ -117,8 +125,7 @@ async function startParts(
 
   // The log first: its lock is the data folder's, so a second process ends here.
   // One that others have open as well can be looked at by who only answers questions.
-  const isShared = config.CLICKSTREAM_LOG.startsWith('kafka:');
-  const needsLog = isShared || roles.includes('collect') || roles.includes('process');
+  const needsLog = isLogShared(config) || roles.includes('collect') || roles.includes('process');
   const opened = needsLog ? await openLogOrLater(config, options, open.openLog) : undefined;
   if (opened !== undefined) closers.push(() => opened.close());
   const spooledLog = opened && (await openSpool(config, options, opened));

@@ -15,10 +15,15 @@ import { type Appender, createAppender, sizeOf } from './kafka/appender.ts';
 import { closeInTime, createPool, untilAnswered } from './kafka/connect.ts';
 import { createGroup, type Group } from './kafka/group.ts';
 import { createReader, type Reader } from './kafka/reader.ts';
-import { deleteBefore } from './kafka/retention.ts';
-import { openTopic, type WatchedTopic } from './kafka/topic.ts';
-import type { Committed, Log, LogStats, NewRecord, Position } from './log.ts';
-import { NOTE_BYTES_MAX } from './log.ts';
+import { EARLIEST, LATEST, openTopic, type WatchedTopic } from './kafka/topic.ts';
+import {
+  type Committed,
+  type Log,
+  type LogStats,
+  type NewRecord,
+  NOTE_BYTES_MAX,
+  type Position,
+} from './log.ts';
 import { partitionOf } from './partition-of.ts';
 
 export interface KafkaLogOptions {
@@ -39,8 +44,6 @@ export interface KafkaLogOptions {
   onFatal: (error: Error) => void;
 }
 
-const LATEST = -1n;
-const EARLIEST = -2n;
 const ASK_MS_MAX = 15_000;
 const TRIM_EVERY_MS = 60_000;
 /** How often it is asked whether the topic is still the one that was opened. */
@@ -119,6 +122,7 @@ class KafkaLog implements Log {
     this.#options.onFatal(error);
   }
 
+  /** The topic is made to keep everything: the brokers do not know what has been processed. */
   async #trim(): Promise<void> {
     const { address, clock, keepMs } = this.#options;
     const committed = await this.#group.committed();
@@ -127,7 +131,9 @@ class KafkaLog implements Log {
       const old = await this.offsetSince(partition, clock.now() - keepMs);
       const kept = await this.offsetSince(partition, Number.NEGATIVE_INFINITY);
       const first = Math.min(done, old);
-      if (first > kept) await deleteBefore(this.#topic.admin, address.topic, partition, first);
+      if (first <= kept) continue;
+      const topics = [{ name: address.topic, partitions: [{ partition, offset: BigInt(first) }] }];
+      await this.#topic.admin.deleteRecords({ topics });
     }
   }
 
@@ -227,28 +233,13 @@ class KafkaLog implements Log {
 
   async #offsetsAt(partitions: readonly number[], timestamp: bigint): Promise<Map<number, number>> {
     const { address, clock } = this.#options;
-    const asked = partitions.map((partitionIndex) => ({ partitionIndex, timestamp }));
-    const topics = [{ name: address.topic, partitions: asked }];
-    const retries = {
-      clock,
-      topic: address.topic,
-      msMax: ASK_MS_MAX,
-      isOpen: true,
-      signal: this.#closing.signal,
-    };
-    const listed = await untilAnswered(retries, async () => {
-      try {
-        return await this.#topic.admin.listOffsets({ topics });
-      } catch (error) {
-        await this.#topic.refresh();
-        throw error;
-      }
-    }).catch((error: unknown) => {
+    const { signal } = this.#closing;
+    const retries = { clock, topic: address.topic, msMax: ASK_MS_MAX, isOpen: true, signal };
+    try {
+      return await untilAnswered(retries, () => this.#topic.offsetsAt(partitions, timestamp));
+    } catch (error) {
       throw this.#noted(error);
-    });
-    return new Map(
-      listed[0]?.partitions.map(({ partitionIndex, offset }) => [partitionIndex, Number(offset)]),
-    );
+    }
   }
 
   async stats(): Promise<LogStats> {

@@ -64,10 +64,7 @@ export interface Stage {
   member(name: string, environment: Environment): Promise<Member>;
   /** `clickstream …` beside the others; resolves with what it prints. */
   command(environment: Environment, ...parameters: string[]): Promise<CommandResult>;
-  /**
-   * Resolves when so many brokers hold every partition of these topics, by the word of one of them:
-   * one that was frozen knows only how it was.
-   */
+  /** As `untilInSync` below. */
   untilInSync(topics: readonly string[], copies: number, asked: KafkaNode): Promise<void>;
   close(): Promise<void>;
 }
@@ -101,7 +98,8 @@ export async function startStage(name: string): Promise<Stage> {
     await close();
     throw error;
   }
-  const { brokers, nodes } = kafka;
+  const cluster = kafka;
+  const { brokers } = cluster;
   const { address } = server;
   const admin = new Admin({ clientId: 'test', bootstrapBrokers: brokers.split(','), retries: 100 });
   const storeAccess = readServerAddress(address);
@@ -145,26 +143,7 @@ export async function startStage(name: string): Promise<Stage> {
           resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr }),
         );
       }),
-    async untilInSync(topics, copies, asked) {
-      const place = nodes.filter(({ role }) => role === 'broker').indexOf(asked);
-      const [host = '', port] = (brokers.split(',')[place] ?? '').split(':');
-      // Not by the admin, which leaves out the topics of Kafka's own.
-      const pool = new ConnectionPool('test');
-      await until(async () => {
-        try {
-          const connection = await pool.get({ host, port: Number(port) });
-          const described = await metadataV12.api.async(connection, [...topics]);
-          return described.topics.every(({ partitions }) =>
-            partitions.every(({ isrNodes }) => isrNodes.length === copies),
-          );
-        } catch (error) {
-          // In the middle of an election, or of a start.
-          if (error instanceof Error && GenericError.isGenericError(error)) return false;
-          throw error;
-        }
-      });
-      await pool.close();
-    },
+    untilInSync: (topics, copies, asked) => untilInSync(cluster, topics, copies, asked),
     close,
   };
 }
@@ -211,4 +190,34 @@ function createMember(data: string, port: number, environment: Environment): Mem
     },
   };
   return member;
+}
+
+/**
+ * Resolves when so many brokers hold every partition of these topics, by the word of one of them: one
+ * that was frozen knows only how it was.
+ */
+export async function untilInSync(
+  { brokers, nodes }: KafkaCluster,
+  topics: readonly string[],
+  copies: number,
+  asked: KafkaNode,
+): Promise<void> {
+  const place = nodes.filter(({ role }) => role === 'broker').indexOf(asked);
+  const [host = '', port] = (brokers.split(',')[place] ?? '').split(':');
+  // Not by the admin, which leaves out the topics of Kafka's own.
+  const pool = new ConnectionPool('test');
+  await until(async () => {
+    try {
+      const connection = await pool.get({ host, port: Number(port) });
+      const described = await metadataV12.api.async(connection, [...topics]);
+      return described.topics.every(({ partitions }) =>
+        partitions.every(({ isrNodes }) => isrNodes.length === copies),
+      );
+    } catch (error) {
+      // In the middle of an election, or of a start.
+      if (error instanceof Error && GenericError.isGenericError(error)) return false;
+      throw error;
+    }
+  });
+  await pool.close();
 }

@@ -8,7 +8,7 @@ import type { Clock } from '../../base/clock.ts';
 import { AppError } from '../../base/errors.ts';
 import type { NewRecord } from '../log.ts';
 import type { KafkaAddress } from './address.ts';
-import { clientOptions, closeInTime, unreachable } from './connect.ts';
+import { askInTurn, clientOptions, closeInTime, unreachable } from './connect.ts';
 
 /** Of one request: what more waits goes with the next. */
 const REQUEST_BYTES = 1024 * 1024;
@@ -55,7 +55,7 @@ export function createAppender(options: AppenderOptions): Appender {
   let running: Promise<void> | undefined;
 
   function open(): Producer {
-    return new Producer({
+    const client = new Producer({
       ...clientOptions(address),
       idempotent: true,
       acks: ProduceAcks.ALL,
@@ -63,6 +63,7 @@ export function createAppender(options: AppenderOptions): Appender {
       retryDelay: RETRY_MS,
       repeatOnStaleMetadata: false,
     });
+    return askInTurn(client);
   }
 
   /** As many calls as one request takes, whole. */

@@ -5,10 +5,13 @@
 import { isIP } from 'node:net';
 import {
   Admin,
+  type Base,
   type BaseOptions,
+  type Connection,
   type ConnectionOptions,
   ConnectionPool,
   GenericError,
+  kGetBootstrapConnection,
 } from '@platformatic/kafka';
 import type { Clock } from '../../base/clock.ts';
 import { AppError } from '../../base/errors.ts';
@@ -17,8 +20,10 @@ import { wantsTls, whyHopeless } from './refusal.ts';
 
 const CLIENT_ID = 'clickstream';
 const CONNECT_MS = 2_000;
-/** Longer than a request may wait at the broker. */
-const REQUEST_MS = 5_000;
+/** Longer than a request may wait at the broker, and what a broker that hangs costs each time. */
+const REQUEST_MS = 3_000;
+/** For how long a leader may wait for its replicas before it says that they have not answered. */
+const REPLICAS_MS = 2_000;
 const RETRY_AFTER_S = 1;
 /** How long leaders are trusted; whoever meets another one asks at once. */
 const METADATA_MS = 2_000;
@@ -42,13 +47,34 @@ export function clientOptions(address: KafkaAddress): BaseOptions & { clientId: 
     clientId: CLIENT_ID,
     bootstrapBrokers: address.brokers,
     metadataMaxAge: METADATA_MS,
-    timeout: 3_000,
+    timeout: REPLICAS_MS,
     // Tried again here, where it is known for how long.
     retries: 0,
     retryDelay: RETRY_MS,
     autocreateTopics: false,
     ...connectionOptions(address),
   };
+}
+
+/**
+ * A client asks the first broker that takes a connection where the others stand. One that hangs takes
+ * connections, and would be asked again and again: when a connection has ended, the next one is asked.
+ */
+export function askInTurn<C extends Base>(client: C): C {
+  const connect = client[kGetBootstrapConnection].bind(client);
+  const watched = new WeakSet<Connection>();
+  let turn = 0;
+  client[kGetBootstrapConnection] = (callback) =>
+    connect((error, connection) => {
+      if (connection !== undefined && !watched.has(connection)) {
+        watched.add(connection);
+        connection.once('close', () => {
+          turn++;
+        });
+      }
+      callback(error, connection);
+    }, turn);
+  return client;
 }
 
 export function createPool(address: KafkaAddress): ConnectionPool {
@@ -89,7 +115,8 @@ function hostOf(broker: string): string {
  */
 export async function refuseOtherTls(address: KafkaAddress, clock: Clock): Promise<void> {
   const { topic, tls } = address;
-  const admin = new Admin(clientOptions({ ...address, tls: undefined, sasl: undefined }));
+  const options = clientOptions({ ...address, tls: undefined, sasl: undefined });
+  const admin = askInTurn(new Admin(options));
   let why: string | undefined;
   try {
     await admin.listApis();
@@ -157,7 +184,6 @@ interface Broker {
 export interface Topic {
   id: string;
   partitions: number;
-  brokers: number;
   leaderOf(partition: number): Broker | undefined;
 }
 
@@ -180,7 +206,6 @@ export async function describeTopic(admin: Admin, topic: string): Promise<Topic 
   return {
     id: found.id,
     partitions: found.partitionsCount,
-    brokers: metadata.brokers.size,
     leaderOf(partition) {
       const leader = found.partitions[partition]?.leader;
       return leader === undefined ? undefined : metadata.brokers.get(leader);

@@ -18,7 +18,7 @@ import type { Logger } from '../../base/logger.ts';
 import type { Committed } from '../log.ts';
 import type { KafkaAddress } from './address.ts';
 import { assign, claimOf } from './assign.ts';
-import { clientOptions, closeInTime, unreachable, untilAnswered } from './connect.ts';
+import { askInTurn, clientOptions, closeInTime, unreachable, untilAnswered } from './connect.ts';
 import { saidBy } from './refusal.ts';
 import type { WatchedTopic } from './topic.ts';
 
@@ -39,16 +39,11 @@ export interface GroupOptions {
   sessionMs: number;
 }
 
-/** A partition that is this process's. */
-interface Owned {
-  stop: AbortController;
-  done: Promise<void>;
-}
-
 interface Membership {
   memberId: string;
   generation: number;
-  partitions: Map<number, Owned>;
+  /** Those that are this process's, each with what ends the work on it. */
+  partitions: Map<number, AbortController>;
 }
 
 export interface Group {
@@ -86,7 +81,7 @@ export function createGroup(options: GroupOptions): Group {
 
   function lose(lost: Membership): void {
     if (membership !== lost) return;
-    for (const { stop } of lost.partitions.values()) stop.abort();
+    for (const owned of lost.partitions.values()) owned.abort();
     membership = undefined;
   }
 
@@ -105,7 +100,7 @@ export function createGroup(options: GroupOptions): Group {
     for (;;) {
       const member = isMember ? membership : undefined;
       const isStill = owned !== undefined && member?.partitions.get(partition) === owned;
-      if (isMember && (!isStill || owned.stop.signal.aborted)) throw takenOver(partition);
+      if (isMember && (!isStill || owned.signal.aborted)) throw takenOver(partition);
       const { memberId, generation } = member ?? NOBODY;
       try {
         const connection = await pool.get(coordinator ?? (await findCoordinator()));
@@ -169,30 +164,31 @@ export function createGroup(options: GroupOptions): Group {
       protocolsMetadata: () => claimOf([...(membership?.partitions.keys() ?? [])]),
       partitionAssigner: assign as GroupPartitionsAssigner,
     });
+    askInTurn(consumer);
     consumer.topics.track(address.topic);
 
-    function begin(partition: number): Owned {
-      const stop = new AbortController();
+    function begin(partition: number): AbortController {
+      const owned = new AbortController();
       const before = running.get(partition);
       const done = (async () => {
         await before;
-        if (!stop.signal.aborted) await work(partition, stop.signal);
+        if (!owned.signal.aborted) await work(partition, owned.signal);
       })();
       const ended = done.catch(failed.reject).finally(() => {
         if (running.get(partition) === ended) running.delete(partition);
       });
       running.set(partition, ended);
-      return { stop, done: ended };
+      return owned;
     }
 
     function onJoin(memberId: string, generation: number, given: readonly number[]): void {
       const before = membership;
       // Who was away for a generation does not know whose its partitions were meanwhile.
       const isNext = before?.memberId === memberId && before.generation + 1 === generation;
-      const kept = new Map<number, Owned>();
+      const kept = new Map<number, AbortController>();
       for (const [partition, owned] of before?.partitions ?? []) {
         if (isNext && given.includes(partition)) kept.set(partition, owned);
-        else owned.stop.abort();
+        else owned.abort();
       }
       const taken = given.filter((partition) => !kept.has(partition));
       membership = { memberId, generation, partitions: kept };
@@ -208,34 +204,35 @@ export function createGroup(options: GroupOptions): Group {
       const mine = assignments?.find((assignment) => assignment.topic === address.topic);
       onJoin(memberId, generationId ?? -1, mine?.partitions ?? []);
     });
-    let joining: Promise<void> | undefined;
+    let isJoining = false;
     async function join(): Promise<void> {
-      while (!signal.aborted) {
+      if (isJoining) return;
+      isJoining = true;
+      while (isJoining && !signal.aborted) {
         try {
           await consumer.joinGroup({});
-          return;
+          isJoining = false;
         } catch (error) {
           logger.warn({ group: groupId, err: error }, 'it cannot join the group yet');
+          await clock.sleep(JOIN_AGAIN_MS, signal);
         }
-        await clock.sleep(JOIN_AGAIN_MS, signal);
       }
     }
     // What it could not do by itself any more.
     consumer.on('error', (error: Error) => {
       logger.warn({ group: groupId, err: error }, 'the group does not answer');
-      joining = (joining ?? Promise.resolve()).then(join);
+      join().catch(failed.reject);
     });
 
     isMember = true;
-    joining = join();
+    join().catch(failed.reject);
     const aborted = Promise.withResolvers<void>();
     signal.addEventListener('abort', () => aborted.resolve());
     if (signal.aborted) aborted.resolve();
     try {
       await Promise.race([aborted.promise, failed.promise]);
     } finally {
-      const last = membership;
-      for (const { stop } of last?.partitions.values() ?? []) stop.abort();
+      for (const owned of membership?.partitions.values() ?? []) owned.abort();
       await Promise.allSettled(running.values());
       membership = undefined;
       isMember = false;

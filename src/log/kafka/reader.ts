@@ -10,7 +10,7 @@ import type { LogRecord, ReadLimits } from '../log.ts';
 import type { KafkaAddress } from './address.ts';
 import { closeInTime, createPool, untilAnswered } from './connect.ts';
 import { saidBy } from './refusal.ts';
-import type { WatchedTopic } from './topic.ts';
+import { EARLIEST, LATEST, type WatchedTopic } from './topic.ts';
 
 /** How long a broker holds a request back until there is a record. */
 const HELD_MS_MAX = 1_000;
@@ -24,8 +24,6 @@ const IS_CONTROL = 0b100000;
 const READ_COMMITTED = 1;
 /** Of the key of a control record, as its second number. */
 const ABORT_MARK = 0;
-const EARLIEST = -2n;
-const LATEST = -1n;
 
 export interface ReaderOptions {
   address: KafkaAddress;
@@ -121,12 +119,8 @@ export function createReader(options: ReaderOptions): Reader {
     return { records: [], next: from, end: from };
   }
 
-  async function offsetAt(timestamp: bigint): Promise<number> {
-    const partitions = [{ partitionIndex: partition, timestamp }];
-    const [listed] = await topic.admin.listOffsets({
-      topics: [{ name: address.topic, partitions }],
-    });
-    return Number(listed?.partitions[0]?.offset ?? 0);
+  async function offsetAt(time: bigint): Promise<number> {
+    return (await topic.offsetsAt([partition], time)).get(partition) ?? 0;
   }
 
   /** One request, or what is left of the last one. */

@@ -8,6 +8,7 @@ import { AppError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { KafkaAddress } from './address.ts';
 import {
+  askInTurn,
   clientOptions,
   closeInTime,
   describeTopic,
@@ -16,6 +17,9 @@ import {
   untilAnswered,
 } from './connect.ts';
 import { isCutOff, saidBy } from './refusal.ts';
+
+export const EARLIEST = -2n;
+export const LATEST = -1n;
 
 const PARTITIONS = 4;
 const REPLICAS = 2;
@@ -40,6 +44,12 @@ export interface WatchedTopic {
   now(): Topic;
   /** Asks again. @throws AppError `log_changed`, or what the client throws. */
   refresh(): Promise<Topic>;
+  /**
+   * By partition, the first offset of this time (ms since 1970) or later, `EARLIEST` or `LATEST`;
+   * -1 where all records are older.
+   * @throws AppError `log_changed`, or what the client throws.
+   */
+  offsetsAt(partitions: readonly number[], time: bigint): Promise<Map<number, number>>;
 }
 
 /**
@@ -50,7 +60,7 @@ export async function openTopic(
   address: KafkaAddress,
   { clock, logger, makes }: { clock: Clock; logger: Logger; makes: boolean },
 ): Promise<WatchedTopic> {
-  const admin = new Admin(clientOptions(address));
+  const admin = askInTurn(new Admin(clientOptions(address)));
   try {
     const retries = { clock, topic: address.topic, msMax: OPEN_MS_MAX };
     const topic = await untilAnswered(retries, async () => {
@@ -185,15 +195,30 @@ function watch(
     return found;
   }
 
+  function refresh(): Promise<Topic> {
+    asking ??= ask().finally(() => {
+      asking = undefined;
+    });
+    return asking;
+  }
+
   return {
     admin,
     batchBytesMax,
     now: () => topic,
-    refresh() {
-      asking ??= ask().finally(() => {
-        asking = undefined;
-      });
-      return asking;
+    refresh,
+    async offsetsAt(numbers, timestamp) {
+      const partitions = numbers.map((partitionIndex) => ({ partitionIndex, timestamp }));
+      try {
+        const [listed] = await admin.listOffsets({ topics: [{ name, partitions }] });
+        return new Map(
+          listed?.partitions.map(({ partitionIndex, offset }) => [partitionIndex, Number(offset)]),
+        );
+      } catch (error) {
+        // A leader may have moved.
+        await refresh();
+        throw error;
+      }
     },
   };
 }
