@@ -321,6 +321,30 @@ test('an event id that is stored twice within the window is named, and not heale
   assert.deepEqual([narrow.closed, narrow.repeated.named], [true, []]);
 });
 
+test('a batch whose places lie among those of another one is named', async () => {
+  const log = await stages.openLog();
+  await log.append([record(event())]);
+  await stages.process(log);
+  await log.append([record(event())]);
+  await stages.process(log);
+  assert.equal((await stages.alone(log).audit(ALL, false)).closed, true);
+  // As if the one who wrote the second place had written the fourth as well, in the same batch.
+  await log.append([record(event())]);
+  await stages.process(log);
+  await stages.store.command(
+    `INSERT INTO records SELECT * REPLACE(3 AS log_offset, 'copy' AS event_id,
+       (SELECT argMax(owner, log_offset) FROM records) AS owner)
+     FROM (SELECT * FROM records WHERE log_offset = 1)`,
+  );
+  const { closed, interleaved, partitions } = await stages.alone(log).audit(ALL, false);
+  const log_id = partitions[0]?.log_id;
+  assert.deepEqual(interleaved, {
+    named: [{ log_id, log_partition: 0, batch_id: 3, from: 2, to: 3 }],
+    more: 0,
+  });
+  assert.equal(closed, false);
+});
+
 test('healing between two batches, while events come in, teaches the window what it put back', async () => {
   const log = await stages.openLog();
   const first = event();

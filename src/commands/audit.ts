@@ -66,7 +66,7 @@ const FIELDS: readonly (keyof Sum)[] = [
 
 /** A report for people. */
 function auditText(report: AuditReport): string {
-  const { from, to, healed, missing, doubled, repeated } = report;
+  const { from, to, healed, missing, doubled, repeated, interleaved } = report;
   const lines = [
     from === null && to === null
       ? 'All records, by partition of the log'
@@ -83,6 +83,11 @@ function auditText(report: AuditReport): string {
         `stored ${copies} times: event ${event_id} of ${project_id}`,
     ),
     ...moreLine(repeated),
+    ...interleaved.named.map(
+      ({ log_id, log_partition, batch_id, from: first, to: past }) =>
+        `not in one piece: batch ${batch_id} of log ${log_id}, partition ${log_partition}, ${first}–${past}`,
+    ),
+    ...moreLine(interleaved),
   ];
   if (healed !== null)
     lines.push(`Healed: ${healed.missing} missing put back, ${healed.doubled} doubled kept once.`);
@@ -95,13 +100,14 @@ function auditText(report: AuditReport): string {
   return `${lines.join('\n')}\n`;
 }
 
-function verdict({ closed, healed, partitions, repeated }: AuditReport): string {
+function verdict({ closed, healed, partitions, repeated, interleaved }: AuditReport): string {
   if (closed) return 'The sum closes: every record is there once.';
   const total = (field: keyof Sum) => partitions.reduce((sum, row) => sum + row[field], 0);
   const faults = [
     `${total('missing')} missing`,
     `${total('doubled')} doubled`,
     `${repeated.named.length + repeated.more} event ids stored more than once`,
+    `${interleaved.named.length + interleaved.more} batches not in one piece`,
   ].join(', ');
   const hint =
     healed === null && total('missing') + total('doubled') > 0 ? ' --heal mends it.' : '';

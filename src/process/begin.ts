@@ -46,7 +46,9 @@ export async function findBegin(p: Partition, committed: Committed): Promise<Beg
   if (last !== undefined && !log.isExclusive) await refuseOtherRecords(p, last);
   if (!isBehind) {
     const open = intent !== undefined && intent.to > committed.offset ? intent : undefined;
-    return { offset: committed.offset, batchId: intent?.batch_id ?? 0, open };
+    // Offsets that were set with the tools of Kafka have no note, and numbers are not used twice.
+    const batchId = Math.max(intent?.batch_id ?? 0, last?.batch_id ?? 0);
+    return { offset: committed.offset, batchId, open };
   }
   if (log.isExclusive) {
     throw new AppError(

@@ -38,7 +38,7 @@ export function SumLine({ answer }: { answer: PipelineAnswer }) {
 /** `Audited at 14:02:11, every place: …` */
 function auditWords({ audited_at, from, closed, ...found }: LastAudit): string {
   const what = from === null ? 'every place' : `what came since ${formatSeconds(Date.parse(from))}`;
-  const faults = (['missing', 'doubled', 'repeated'] as const)
+  const faults = (['missing', 'doubled', 'repeated', 'interleaved'] as const)
     .filter((fault) => found[fault] > 0)
     .map((fault) => `${formatNumber(found[fault])} ${fault}`);
   const healed = found.healed === 0 ? '' : `, after ${formatNumber(found.healed)} were healed`;

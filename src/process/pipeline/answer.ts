@@ -82,10 +82,14 @@ export interface LastAudit {
   from: string | null;
   to: string | null;
   closed: boolean;
-  /** Places without a row, rows beyond the first of a place, and event ids stored twice. */
+  /**
+   * Places without a row, rows beyond the first of a place, event ids stored twice, and batches not in
+   * one piece.
+   */
   missing: number;
   doubled: number;
   repeated: number;
+  interleaved: number;
   /** Places that it had put right before. */
   healed: number;
 }

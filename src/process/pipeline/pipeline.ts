@@ -302,6 +302,7 @@ function inShort(report: AuditReport | undefined): LastAudit | null {
     missing: count(report.missing),
     doubled: count(report.doubled),
     repeated: count(report.repeated),
+    interleaved: count(report.interleaved),
     healed: healed === null ? 0 : healed.missing + healed.doubled,
   };
 }

@@ -2,7 +2,7 @@
  * What an audit says, and how it is added up: by partition and by project, with the places that are
  * not as they should be, a bounded number of them by name.
  */
-import type { At, OutcomeCount } from './places.ts';
+import type { At, NamedBatch, OutcomeCount } from './places.ts';
 
 export interface NamedPlace {
   log_id: number;
@@ -65,9 +65,11 @@ export interface AuditReport {
   doubled: Named<NamedPlace>;
   /** Event ids that are stored at two places within the window. */
   repeated: Named<RepeatedId>;
+  /** Batches whose places are not in one piece: two have written a partition at the same time. */
+  interleaved: Named<NamedBatch>;
   /** What was mended before these figures were taken; null when that was not asked for. */
   healed: { missing: number; doubled: number } | null;
-  /** The sum closes: nothing is missing, nothing is there twice. */
+  /** The sum closes: nothing is missing, nothing is there twice, each batch is in one piece. */
   closed: boolean;
 }
 

@@ -12,7 +12,13 @@ import { AppError } from '../../base/errors.ts';
 import { readProjectId } from '../../event/wire.ts';
 import type { Log } from '../../log/log.ts';
 import type { Store } from '../../store/store.ts';
-import { type AuditReport, createSums, type PartialSum, type Sums } from './audit-report.ts';
+import {
+  type AuditReport,
+  createSums,
+  type Named,
+  type PartialSum,
+  type Sums,
+} from './audit-report.ts';
 import { type At, createPlaces, type Places } from './places.ts';
 import { readRange } from './read-range.ts';
 
@@ -88,17 +94,24 @@ async function auditOnce(
 
   const repeated =
     times.fromMs <= times.toMs ? await places.repeated(times, parts.windowMs, NAMED_MAX) : [];
-  const more = (repeated[0]?.found ?? 0) - repeated.length;
+  const interleaved = isWhole ? await places.interleaved(NAMED_MAX) : [];
   return {
     from: timeText(range.fromMs),
     to: timeText(range.toMs),
     audited_at: new Date(clock.now()).toISOString(),
     took_ms: Math.round(clock.elapsed() - startedMs),
     ...sums.result(),
-    repeated: { named: repeated.map(({ found: _, ...row }) => row), more },
+    repeated: named(repeated),
+    interleaved: named(interleaved),
     healed: null,
-    closed: sums.isClosed() && repeated.length === 0,
+    closed: sums.isClosed() && repeated.length === 0 && interleaved.length === 0,
   };
+}
+
+/** Of rows that each say how many were found, the first are here. */
+function named<Row extends { found: number }>(rows: Row[]): Named<Omit<Row, 'found'>> {
+  const more = (rows[0]?.found ?? 0) - rows.length;
+  return { named: rows.map(({ found: _, ...row }) => row), more };
 }
 
 interface Run {

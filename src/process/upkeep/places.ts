@@ -35,6 +35,13 @@ interface Range {
   to: number;
 }
 
+/** A batch with places from `from` to before `to`. */
+export interface NamedBatch extends Range {
+  log_id: number;
+  log_partition: number;
+  batch_id: number;
+}
+
 export interface Places {
   /** Every partition of every log that the store knows, with one past its highest place. */
   partitions(): Promise<{ log_id: number; log_partition: number; end: number }[]>;
@@ -51,6 +58,8 @@ export interface Places {
   expired(at: At): Promise<{ project_id: string; places: number }[]>;
   /** The latest time limit that was recorded; 0 when there is none. */
   limitMs(): Promise<number>;
+  /** Batches whose places lie among those of another one; the first `max` of `found`. */
+  interleaved(max: number): Promise<(NamedBatch & { found: number })[]>;
   /** Ids that are stored at more than one place within `windowMs`; the first `max` of `found`. */
   repeated(
     range: { fromMs: number; toMs: number },
@@ -148,6 +157,24 @@ export function createPlaces(store: Store): Places {
       );
       return limit?.ms ?? 0;
     },
+
+    // What was healed has no number of a batch of its own: 0 and below.
+    interleaved: (max) =>
+      store.select(
+        `SELECT log_id, log_partition, batch_id, first AS from, last + 1 AS to,
+           count() OVER () AS found
+         FROM (
+           SELECT *, max(last) OVER before AS reached, count() OVER before AS batches
+           FROM (
+             SELECT log_id, log_partition, batch_id, min(log_offset) AS first,
+               max(log_offset) AS last
+             FROM records WHERE batch_id > 0 GROUP BY ALL)
+           WINDOW before AS (PARTITION BY log_id, log_partition ORDER BY first
+             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
+         WHERE batches > 0 AND reached >= first
+         ORDER BY log_id, log_partition, first LIMIT {max:UInt32}`,
+        { max },
+      ),
 
     async repeated({ fromMs, toMs }, window_ms, max) {
       const range = `outcome = 'stored'

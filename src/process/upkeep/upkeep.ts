@@ -160,11 +160,8 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
       if (auditFromMs !== undefined) {
         await insist(async (logId) => {
           const range = { fromMs: auditFromMs, toMs: undefined };
-          const { healed, closed, partitions, missing, doubled, repeated } = await auditOrHeal(
-            logId,
-            range,
-            true,
-          );
+          const report = await auditOrHeal(logId, range, true);
+          const { healed, closed, partitions, missing, doubled, repeated } = report;
           const isWell = closed && healed?.missing === 0 && healed.doubled === 0;
           const words = 'audited what was stored in the hour before the machine went down';
           const found = { healed, closed, partitions, missing, doubled, repeated };
