@@ -16,13 +16,13 @@ import {
   stringDeserializers,
   stringSerializers,
 } from '@platformatic/kafka';
+import { findMaven, javaMajor, untilWeDie } from '../java/java.ts';
+import { freeBase } from '../java/ports.ts';
 import { childrenOf, removeFolder, temporaryFolder } from '../test/system.ts';
 import { type KafkaCluster, type KafkaOptions, startKafka, whyNoKafka } from './cluster.ts';
 import { randomId } from './format.ts';
-import { findKeytool, findMaven, javaMajor, untilWeDie } from './java.ts';
-import { freeBase } from './ports.ts';
 import { places, properties } from './properties.ts';
-import { secureProperties } from './secure.ts';
+import { findKeytool, secureProperties } from './secure.ts';
 
 const MAIN = join(import.meta.dirname, 'main.ts');
 const skip = (await whyNoKafka()) ?? false;
@@ -148,7 +148,7 @@ test('a machine without Maven or keytool is told what is missing', async () => {
   const path = process.env.PATH;
   process.env.PATH = '/nowhere';
   try {
-    await assert.rejects(findMaven(), /no mvn that runs: install Maven/);
+    await assert.rejects(findMaven('Kafka'), /no mvn that runs: install Maven/);
     if (process.env.JAVA_HOME === undefined)
       await assert.rejects(findKeytool(), /made with keytool, and this Java has none/);
   } finally {

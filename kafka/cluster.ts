@@ -5,14 +5,15 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { ClusterError, findJava, findMaven, untilWeDie } from '../java/java.ts';
+import { residentBytesOf } from '../java/jvm.ts';
+import { freeBase, refuseTakenPorts } from '../java/ports.ts';
 import { check } from '../src/base/check.ts';
 import { realDisk } from '../src/log/disk.ts';
 import { formatNode, randomId } from './format.ts';
 import { areJarsHere, type Kafka, prepareKafka } from './jars.ts';
-import { findJava, findMaven, KafkaError, untilWeDie } from './java.ts';
 import { createNode, type KafkaNode } from './node.ts';
-import { freeBase, isFree } from './ports.ts';
-import { type Layout, type Place, places, properties } from './properties.ts';
+import { type Layout, type Place, PORTS, places, properties } from './properties.ts';
 import { askForLead, type Lead } from './quorum.ts';
 import { type Certificate, type Login, makeCertificate, secureProperties } from './secure.ts';
 
@@ -22,7 +23,7 @@ export interface KafkaCluster {
   /** A file with the certificate of a node that is `secure`. */
   readonly ca: string | undefined;
   readonly nodes: readonly KafkaNode[];
-  /** The controller that leads the quorum. @throws KafkaError when there is none for long. */
+  /** The controller that leads the quorum. @throws ClusterError when there is none for long. */
   activeController(): Promise<KafkaNode>;
   /** Resident memory of all its nodes. */
   residentBytes(): Promise<number>;
@@ -54,29 +55,32 @@ const LEAD_POLL_MS = 50;
 /** One line why Kafka cannot run here; undefined when it can. */
 export async function whyNoKafka(): Promise<string | undefined> {
   try {
-    await findJava();
-    if (!areJarsHere()) await findMaven();
+    await findJava('Kafka');
+    if (!areJarsHere()) await findMaven('Kafka');
     return undefined;
   } catch (error) {
-    if (error instanceof KafkaError) return error.message;
+    if (error instanceof ClusterError) return error.message;
     throw error;
   }
 }
 
-/** Resolves when every node serves. @throws KafkaError in one sentence when that cannot be. */
+/** Resolves when every node serves. @throws ClusterError in one sentence when that cannot be. */
 export async function startKafka(options: KafkaOptions): Promise<KafkaCluster> {
   const { folder, layout, sessionMs = SESSION_MS, progress = () => undefined } = options;
   check(options.secure === undefined || layout === 'single', 'only a single node is secure');
-  const java = await findJava();
+  const java = await findJava('Kafka');
   const guard = await untilWeDie();
-  const all = places(layout, options.port ?? (await freeBase()));
-  await refuseTakenPorts(all);
+  const all = places(layout, options.port ?? (await freeBase(PORTS)));
+  const ports = all.flatMap(({ port, controllerPort }) =>
+    [port ?? [], controllerPort ?? []].flat(),
+  );
+  await refuseTakenPorts(ports, 'Kafka', '--port');
   const kafka = await prepareKafka(java, guard, progress);
 
   await mkdir(folder, { recursive: true });
   const lock = await realDisk.lock(join(folder, 'lock'));
   if ('heldBy' in lock)
-    throw new KafkaError(`${folder} is in use by process ${lock.heldBy}; choose another folder`);
+    throw new ClusterError(`${folder} is in use by process ${lock.heldBy}; choose another folder`);
   const jvm = {
     program: java.program,
     libs: kafka.libs,
@@ -122,7 +126,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaCluster> {
         if (found !== undefined) return found;
         await delay(LEAD_POLL_MS);
       }
-      throw new KafkaError(`no controller leads for ${LEAD_MS_MAX / 1000} s`);
+      throw new ClusterError(`no controller leads for ${LEAD_MS_MAX / 1000} s`);
     },
     async residentBytes() {
       const sizes = await Promise.all(nodes.map(({ pid }) => residentBytesOf(pid)));
@@ -138,18 +142,6 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaCluster> {
     },
     close,
   };
-}
-
-async function refuseTakenPorts(all: readonly Place[]): Promise<void> {
-  const ports = all.flatMap(({ port, controllerPort }) =>
-    [port ?? [], controllerPort ?? []].flat(),
-  );
-  for (const port of ports) {
-    if (!(await isFree(port)))
-      throw new KafkaError(
-        `port ${port} is in use by another program, perhaps by a Kafka that still runs; stop it or choose others with --port`,
-      );
-  }
 }
 
 /** Writes what the nodes start from: the same on the first start and on every later one. */
@@ -168,7 +160,7 @@ async function format(
       : (JSON.parse(text) as { id: string; layout: Layout });
   if (cluster.layout !== layout) {
     const other = { single: 'a single node', cluster: 'a cluster' }[cluster.layout];
-    throw new KafkaError(`${folder} holds ${other}; choose another folder, or start it as that`);
+    throw new ClusterError(`${folder} holds ${other}; choose another folder, or start it as that`);
   }
   if (text === undefined) {
     await writeFile(`${path}.part`, JSON.stringify(cluster));
@@ -180,10 +172,4 @@ async function format(
     await formatNode(home, place.id, cluster.id, metadata);
     await writeFile(join(home, 'server.properties'), settingsOf(place));
   }
-}
-
-async function residentBytesOf(pid: number | undefined): Promise<number> {
-  const text =
-    pid === undefined ? '' : await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  return Number(/VmRSS:\s+(\d+) kB/.exec(text)?.[1] ?? 0) * 1024;
 }

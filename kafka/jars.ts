@@ -1,21 +1,16 @@
 /**
  * Kafka itself, fetched once through Maven into a cache that all processes share: its jars, the
- * metadata of a formatted controller, and a class archive that makes every start faster. One process
- * makes it, others wait for it; what is there is complete, since it appears by a rename.
+ * metadata of a formatted controller, and a class archive that makes every start faster.
  */
-import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { access, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { CACHES, fetchJars, type Progress, run, shortHash, withLock } from '../java/cache.ts';
+import { ClusterError, type Java, jvmEnvironment } from '../java/java.ts';
+import { freeBase } from '../java/ports.ts';
 import { check } from '../src/base/check.ts';
-import { realDisk } from '../src/log/disk.ts';
 import { formatNode, METADATA, randomId } from './format.ts';
-import { findMaven, type Java, KafkaError, mavenEnvironment, nodeEnvironment } from './java.ts';
 import { createNode } from './node.ts';
-import { freeBase } from './ports.ts';
 import { places, properties } from './properties.ts';
 
 export interface Kafka {
@@ -31,43 +26,29 @@ const pom = readFileSync(POM, 'utf8');
 
 export const KAFKA_VERSION = /kafka_2\.13<\/artifactId>\s*<version>([^<]+)/.exec(pom)?.[1] ?? '';
 
-const CACHES = join(import.meta.dirname, '..', 'node_modules', '.cache');
 /** Another pom.xml is another folder. */
 const CACHE = join(CACHES, `kafka-${KAFKA_VERSION}-${shortHash(pom)}`);
 
 const LIBS = join(CACHE, 'libs');
 
-const LOCK_POLL_MS = 100;
-const PROGRESS_MS = 2_000;
-
 export function areJarsHere(): boolean {
   return existsSync(LIBS);
 }
 
-/** @throws KafkaError in one sentence when it cannot be fetched. */
+/** @throws ClusterError in one sentence when it cannot be fetched. */
 export async function prepareKafka(
   java: Java,
   guard: readonly string[],
-  progress: (text: string) => void,
+  progress: Progress,
 ): Promise<Kafka> {
   if (areJarsHere()) {
     const archive = await findArchive(java);
     if (archive !== undefined) return kafkaWith(archive);
   }
-  await mkdir(CACHES, { recursive: true });
-  const lockPath = `${CACHE}.lock`;
-  let lock = await realDisk.lock(lockPath);
-  if ('heldBy' in lock) progress(`waiting for process ${lock.heldBy}, which fetches Kafka`);
-  while ('heldBy' in lock) {
-    await delay(LOCK_POLL_MS);
-    lock = await realDisk.lock(lockPath);
-  }
-  try {
-    if (!areJarsHere()) await fetchJars(java, guard, progress);
+  return withLock(CACHE, progress, async () => {
+    if (!areJarsHere()) await fetchKafka(java, guard, progress);
     return kafkaWith((await findArchive(java)) ?? (await makeArchive(java, guard, progress)));
-  } finally {
-    await lock.release();
-  }
+  });
 }
 
 function kafkaWith(archive: string): Kafka {
@@ -92,31 +73,16 @@ async function findArchive(java: Java): Promise<string | undefined> {
   return undefined;
 }
 
-async function fetchJars(
+async function fetchKafka(
   { program }: Java,
   guard: readonly string[],
-  progress: (text: string) => void,
+  progress: Progress,
 ): Promise<void> {
-  const maven = await findMaven();
   progress(`fetching Kafka ${KAFKA_VERSION} through Maven, about 60 MB, only this once`);
   const part = `${CACHE}.part`;
   await rm(part, { recursive: true, force: true });
   const libs = join(part, basename(LIBS));
-  // Not -ntp: its lines are how far it is.
-  const parameters = ['-B', '-f', POM, 'dependency:copy-dependencies', '-DincludeScope=runtime'];
-  const fetched = await run(
-    [...guard, maven, ...parameters, `-DoutputDirectory=${libs}`],
-    CACHES,
-    mavenEnvironment(),
-    (output) => {
-      const files = output.match(/^(\[INFO\] )?Downloaded /gm)?.length ?? 0;
-      if (files > 0) progress(`${files} files so far`);
-    },
-  );
-  if (fetched.code !== 0) {
-    const [, error = fetched.output.trim()] = /^\[ERROR\] (.*)/m.exec(fetched.output) ?? [];
-    throw new KafkaError(`Maven could not fetch Kafka: ${error.slice(0, 400)}`);
-  }
+  await fetchJars({ needs: 'Kafka', pom: POM, folder: libs }, guard, progress);
   // A formatted controller has 400 bytes that only Kafka's own tool writes, the same for all.
   const formatted = join(part, 'format');
   await mkdir(formatted);
@@ -127,9 +93,10 @@ async function fetchJars(
   const format = await run(
     [...guard, program, ...tool, '-t', randomId(), '-c', 'server.properties'],
     formatted,
-    nodeEnvironment(),
+    jvmEnvironment(),
   );
-  if (format.code !== 0) throw new KafkaError(`Kafka cannot be prepared: ${format.output.trim()}`);
+  if (format.code !== 0)
+    throw new ClusterError(`Kafka cannot be prepared: ${format.output.trim()}`);
   await rename(join(formatted, 'data', METADATA), join(part, METADATA));
   await rm(formatted, { recursive: true });
   await rename(part, CACHE);
@@ -139,7 +106,7 @@ async function fetchJars(
 async function makeArchive(
   java: Java,
   guard: readonly string[],
-  progress: (text: string) => void,
+  progress: Progress,
 ): Promise<string> {
   progress('making a class archive, so that later starts are faster');
   for (const name of await readdir(CACHE))
@@ -168,28 +135,4 @@ async function makeArchive(
   await rename(part, join(CACHE, name));
   await rm(folder, { recursive: true, force: true });
   return name;
-}
-
-/** Runs it to its end and answers all that it wrote. */
-async function run(
-  [command = '', ...parameters]: readonly string[],
-  cwd: string,
-  env: NodeJS.ProcessEnv,
-  progress: (output: string) => void = () => undefined,
-): Promise<{ code: number | null; output: string }> {
-  const child = spawn(command, parameters, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  child.stdout.on('data', (chunk) => (output += chunk));
-  child.stderr.on('data', (chunk) => (output += chunk));
-  const timer = setInterval(() => progress(output), PROGRESS_MS);
-  try {
-    const [code] = (await once(child, 'close')) as [number | null];
-    return { code, output };
-  } finally {
-    clearInterval(timer);
-  }
-}
-
-function shortHash(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 8);
 }

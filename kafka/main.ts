@@ -2,9 +2,9 @@
  * `npm run kafka`: a real Kafka on this machine until Ctrl-C, and what to type next.
  */
 import { parseArgs } from 'node:util';
+import { ClusterError, takenByNpm } from '../java/java.ts';
 import { type KafkaCluster, startKafka } from './cluster.ts';
 import { KAFKA_VERSION } from './jars.ts';
-import { KafkaError, takenByNpm } from './java.ts';
 import { PORTS } from './properties.ts';
 
 const HELP = `A real Kafka ${KAFKA_VERSION} on this machine, reachable from it alone. It needs Java 17 or later and, the
@@ -67,20 +67,20 @@ async function main(): Promise<void> {
 `);
 }
 
-/** @throws KafkaError that says what is wrong. */
+/** @throws ClusterError that says what is wrong. */
 function readParameters() {
   const taken = takenByNpm(['single', 'port', 'data']);
   if (taken !== undefined)
-    throw new KafkaError(
+    throw new ClusterError(
       `npm took --${taken} for itself; write "npm run kafka -- --${taken} …" with two dashes before it.`,
     );
   const { values } = parse();
   const port = Number(values.port);
   if (!/^\d+$/.test(values.port) || port < 1 || port > 65_536 - PORTS)
-    throw new KafkaError(
+    throw new ClusterError(
       `--port is "${values.port}"; it takes a number from 1 to ${65_536 - PORTS}.`,
     );
-  if (values.data === '') throw new KafkaError('--data is empty; it takes a folder.');
+  if (values.data === '') throw new ClusterError('--data is empty; it takes a folder.');
   return { ...values, port };
 }
 
@@ -96,13 +96,13 @@ function parse() {
     });
   } catch (cause) {
     const what = cause instanceof Error ? (cause.message.split('. ')[0] ?? '') : String(cause);
-    throw new KafkaError(`${what}; --help lists what there is.`, { cause });
+    throw new ClusterError(`${what}; --help lists what there is.`, { cause });
   }
 }
 
 main().catch((error: unknown) => {
   let text: string;
-  if (error instanceof KafkaError) text = error.message;
+  if (error instanceof ClusterError) text = error.message;
   // A file or folder that cannot be used: its name and the system's reason say more than a stack.
   else if (error instanceof Error && 'syscall' in error) text = error.message;
   else throw error;

@@ -1,32 +1,16 @@
-/**
- * One node of Kafka as a process of its own: started until it serves, stopped in order, killed or
- * frozen as roughly as the caller likes.
- */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir, open, readFile, stat } from 'node:fs/promises';
+/** One node of Kafka as a process of its own. */
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { KafkaError, nodeEnvironment } from './java.ts';
+import { jvmEnvironment } from '../java/java.ts';
+import { createJvm, type Jvm } from '../java/jvm.ts';
 import type { Role } from './properties.ts';
 
-export interface KafkaNode {
+export interface KafkaNode extends Jvm {
   readonly id: number;
   readonly role: Role;
-  /** Undefined while it does not run. */
-  readonly pid: number | undefined;
-  /** SIGKILL; resolves when it is gone. */
-  kill(): Promise<void>;
-  /** SIGTERM, and SIGKILL when that takes long; resolves when it is gone. */
-  stop(): Promise<void>;
-  /** Resolves when it serves again. @throws KafkaError when it ends before. */
-  start(): Promise<void>;
-  freeze(): void;
-  thaw(): void;
 }
 
-export interface Jvm {
+export interface NodeJvm {
   readonly program: string;
   /** The folder of Kafka's jars. */
   readonly libs: string;
@@ -53,7 +37,6 @@ const OPTIONS = [
 
 const START_MS_MAX = 90_000;
 const STOP_MS_MAX = 15_000;
-const POLL_MS = 25;
 const SERVES = 'Kafka Server started';
 
 /**
@@ -63,98 +46,29 @@ const SERVES = 'Kafka Server started';
 export function createNode(
   { id, role, name }: { id: number; role: Role; name: string },
   folder: string,
-  { program, libs, options, guard }: Jvm,
+  { program, libs, options, guard }: NodeJvm,
   onDeath: (sentence: string) => void,
 ): KafkaNode {
   const heap = role === 'controller' ? '-Xmx128m' : '-Xmx256m';
   const java = [program, ...OPTIONS, heap, ...options, '-cp', join(libs, '*'), 'kafka.Kafka'];
-  const [command = program, ...parameters] = [...guard, ...java, 'server.properties'];
-  const logs = join(folder, 'logs');
-  const log = join(logs, 'kafka.log');
-  const output = join(logs, 'output.log');
-  let child: ChildProcess | undefined;
-  let ended: Promise<string> = Promise.resolve('');
-  let isMeant = false;
-
-  async function start(): Promise<void> {
-    if (child !== undefined) return;
-    await mkdir(logs, { recursive: true });
-    const logBytes = (await stat(log).catch(() => undefined))?.size ?? 0;
-    const file = await open(output, 'w');
-    // In a session of its own: a Ctrl-C in the terminal would reach all nodes at once, and brokers
-    // hang in their orderly stop when the controllers go first.
-    const started = spawn(command, parameters, {
-      cwd: folder,
-      env: nodeEnvironment(),
-      stdio: ['ignore', file.fd, file.fd],
-      detached: true,
-    });
-    child = started;
-    isMeant = false;
-    let isServing = false;
-    const killNow = () => started.kill('SIGKILL');
-    if (guard.length === 0) process.once('exit', killNow);
-    ended = once(started, 'exit').then(
-      ([code, signal]) => (signal === null ? `with the exit code ${code}` : `by ${signal}`),
-      (error: Error) => `before it ran: ${error.message}`,
-    );
-    void ended.then((how) => {
-      child = undefined;
-      process.off('exit', killNow);
-      if (isServing && !isMeant) onDeath(`${name} ended by itself ${how}; its logs are in ${logs}`);
-    });
-    await file.close();
-    const until = performance.now() + START_MS_MAX;
-    while (!(await readFile(output, 'utf8')).includes(SERVES)) {
-      const how = await Promise.race([ended, delay(POLL_MS)]);
-      if (how !== undefined) throw new KafkaError(await whyItEnded(how, logBytes));
-      if (performance.now() < until) continue;
-      await end('SIGKILL');
-      throw new KafkaError(
-        `${name} did not serve within ${START_MS_MAX / 1000} s; its logs are in ${logs}`,
-      );
-    }
-    isServing = true;
-  }
-
-  /** @param from where the log ended before this start */
-  async function whyItEnded(how: string, from: number): Promise<string> {
-    const written = await readFile(log).catch(() => Buffer.alloc(0));
-    const error = written
-      .toString('utf8', from)
-      .split('\n')
-      .findLast((line) => / (ERROR|FATAL) /.test(line))
-      ?.replace(/^\S+ \w+ /, '')
-      .slice(0, 300);
-    const said = error === undefined || isMeant ? '' : ` (${error})`;
-    return `${name} ended while it started, ${how}${said}; its logs are in ${logs}`;
-  }
-
-  async function end(signal: NodeJS.Signals): Promise<void> {
-    if (child === undefined) return;
-    isMeant = true;
-    child.kill(signal);
-    // A frozen process takes no other signal than SIGKILL.
-    child.kill('SIGCONT');
-    const waiting = new AbortController();
-    const late = delay(STOP_MS_MAX, true, { signal: waiting.signal }).catch(() => false);
-    const isLate = (await Promise.race([ended, late])) === true;
-    waiting.abort();
-    if (!isLate) return;
-    child?.kill('SIGKILL');
-    await ended;
-  }
-
+  const jvm = createJvm({
+    name,
+    folder,
+    command: [...java, 'server.properties'],
+    guard,
+    environment: jvmEnvironment(),
+    log: 'kafka.log',
+    serves: SERVES,
+    startMsMax: START_MS_MAX,
+    stopMsMax: STOP_MS_MAX,
+    onDeath,
+  });
   return {
+    ...jvm,
     id,
     role,
     get pid() {
-      return child?.pid;
+      return jvm.pid;
     },
-    start,
-    stop: () => end('SIGTERM'),
-    kill: () => end('SIGKILL'),
-    freeze: () => void child?.kill('SIGSTOP'),
-    thaw: () => void child?.kill('SIGCONT'),
   };
 }

@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { findKeytool, nodeEnvironment } from './java.ts';
+import { findTool, jvmEnvironment } from '../java/java.ts';
 
 const run = promisify(execFile);
 
@@ -26,10 +26,15 @@ export interface Certificate {
 /** No secret: the tool wants one, and the file is for tests. */
 export const KEYSTORE_PASSWORD = 'only-for-tests';
 
+/** @throws ClusterError when the Java here has none. */
+export function findKeytool(): Promise<string> {
+  return findTool('keytool', 'Certificates are made with keytool, and this Java has none.');
+}
+
 /**
  * @param names as keytool takes them: `ip:127.0.0.1,dns:localhost`
  * @param more further parameters of `keytool -genkeypair`
- * @throws KafkaError when the JDK has no keytool.
+ * @throws ClusterError when the JDK has no keytool.
  */
 export async function makeCertificate(
   folder: string,
@@ -42,7 +47,7 @@ export async function makeCertificate(
   const made = { keystore, pem };
   if (existsSync(pem)) return made;
   await mkdir(folder, { recursive: true });
-  const env = nodeEnvironment();
+  const env = jvmEnvironment();
   const store = ['-alias', 'broker', '-keystore', keystore, '-storepass', KEYSTORE_PASSWORD];
   const key = ['-keyalg', 'EC', '-groupname', 'secp256r1', '-dname', 'CN=broker'];
   const parameters = [...store, ...key, '-storetype', 'PKCS12', '-ext', `SAN=${names}`, ...more];

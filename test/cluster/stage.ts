@@ -7,9 +7,9 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Admin, ConnectionPool, GenericError, metadataV12 } from '@platformatic/kafka';
+import { freeBase } from '../../java/ports.ts';
 import { type KafkaCluster, startKafka } from '../../kafka/cluster.ts';
 import type { KafkaNode } from '../../kafka/node.ts';
-import { freeBase } from '../../kafka/ports.ts';
 import {
   type ClickHouseOptions,
   createClickHouseStore,

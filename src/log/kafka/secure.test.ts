@@ -11,9 +11,14 @@ import { after, before, describe, test } from 'node:test';
 import { createServer, type Server } from 'node:tls';
 import { inspect } from 'node:util';
 import { alterUserScramCredentialsV0 } from '@platformatic/kafka';
+import { ClusterError } from '../../../java/java.ts';
 import { type KafkaCluster, startKafka, whyNoKafka } from '../../../kafka/cluster.ts';
-import { findKeytool, KafkaError } from '../../../kafka/java.ts';
-import { type Certificate, KEYSTORE_PASSWORD, makeCertificate } from '../../../kafka/secure.ts';
+import {
+  type Certificate,
+  findKeytool,
+  KEYSTORE_PASSWORD,
+  makeCertificate,
+} from '../../../kafka/secure.ts';
 import { type Clock, realClock } from '../../base/clock.ts';
 import { AppError } from '../../base/errors.ts';
 import { createLogger } from '../../base/logger.ts';
@@ -35,7 +40,7 @@ async function whyNoKeytool(): Promise<string | undefined> {
     await findKeytool();
     return undefined;
   } catch (error) {
-    if (error instanceof KafkaError) return error.message;
+    if (error instanceof ClusterError) return error.message;
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The programs that a real Kafka needs on this machine, and what to say where one is missing: Java
- * always, Maven for the first download. The only place here that reads the environment.
+ * The programs that a real Kafka or Spark needs on this machine, and what to say where one is
+ * missing: Java always, Maven for the first download. What JVMs get of the environment is said here.
  */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
@@ -8,10 +8,13 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Kafka cannot run here, or has stopped; the message is one sentence for a person. */
-export class KafkaError extends Error {
-  override readonly name = 'KafkaError';
+/** Kafka or Spark cannot run here, or has stopped; the message is one sentence for a person. */
+export class ClusterError extends Error {
+  override readonly name = 'ClusterError';
 }
+
+/** What needs these programs, for the sentence that says so. */
+export type Needs = 'Kafka' | 'Spark';
 
 const JAVA_MAJOR_MIN = 17;
 
@@ -30,44 +33,47 @@ export function javaMajor(text: string): number | undefined {
   return first === '1' ? Number(second) : Number(first);
 }
 
-/** @throws KafkaError when there is none, or an older one. */
-export async function findJava(): Promise<Java> {
+/** @throws ClusterError when there is none, or an older one. */
+export async function findJava(needs: Needs): Promise<Java> {
   const home = process.env.JAVA_HOME;
   const program = home === undefined ? 'java' : join(home, 'bin', 'java');
   // It writes to standard error. On macOS a stub of that name is there without any Java.
-  const version = await run(program, ['-version'], { env: nodeEnvironment() }).then(
+  const version = await run(program, ['-version'], { env: jvmEnvironment() }).then(
     ({ stderr }) => stderr,
     () => '',
   );
   const major = javaMajor(version);
   const install = `install Java ${JAVA_MAJOR_MIN} or later (a package such as openjdk-17-jre-headless) or let JAVA_HOME name one`;
   const where = home === undefined ? 'PATH has no Java' : `JAVA_HOME (${home}) has no Java`;
-  if (major === undefined) throw new KafkaError(`Kafka needs Java, and ${where}: ${install}.`);
+  if (major === undefined) throw new ClusterError(`${needs} needs Java, and ${where}: ${install}.`);
   if (major < JAVA_MAJOR_MIN)
-    throw new KafkaError(`This Java is version ${major}, too old for Kafka: ${install}.`);
+    throw new ClusterError(`This Java is version ${major}, too old for ${needs}: ${install}.`);
   return { program, version };
 }
 
-/** @throws KafkaError when the Java here has none: some packages leave it out. */
-export async function findKeytool(): Promise<string> {
+/** @throws ClusterError with `otherwise` when the Java here has no such tool: some packages leave them out. */
+export async function findTool(
+  name: 'keytool' | 'javac' | 'jar' | 'jcmd',
+  otherwise: string,
+): Promise<string> {
   const home = process.env.JAVA_HOME;
-  const program = home === undefined ? 'keytool' : join(home, 'bin', 'keytool');
+  const program = home === undefined ? name : join(home, 'bin', name);
   try {
-    await run(program, ['-help'], { env: nodeEnvironment() });
+    await run(program, [name === 'keytool' ? '-help' : '--help'], { env: jvmEnvironment() });
     return program;
   } catch (cause) {
-    throw new KafkaError('Certificates are made with keytool, and this Java has none.', { cause });
+    throw new ClusterError(otherwise, { cause });
   }
 }
 
-/** @throws KafkaError when there is none. */
-export async function findMaven(): Promise<string> {
+/** @throws ClusterError when there is none. */
+export async function findMaven(needs: Needs): Promise<string> {
   try {
     await run('mvn', ['-v'], { env: mavenEnvironment() });
     return 'mvn';
   } catch (cause) {
-    throw new KafkaError(
-      'Kafka is fetched through Maven once, and PATH has no mvn that runs: install Maven 3.6.3 or later (a package such as maven).',
+    throw new ClusterError(
+      `${needs} is fetched through Maven once, and PATH has no mvn that runs: install Maven 3.6.3 or later (a package such as maven).`,
       { cause },
     );
   }
@@ -78,12 +84,12 @@ export function mavenEnvironment(): NodeJS.ProcessEnv {
   return process.env;
 }
 
-/** Kafka's JVMs take nothing from it: options that are meant for another Java could change them. */
-export function nodeEnvironment(): NodeJS.ProcessEnv {
+/** JVMs take nothing from it: options that are meant for another Java could change them. */
+export function jvmEnvironment(): NodeJS.ProcessEnv {
   return { PATH: process.env.PATH };
 }
 
-/** What npm took for itself of `npm run kafka --name`, where two dashes before it were left out. */
+/** What npm took for itself of `npm run … --name`, where two dashes before it were left out. */
 export function takenByNpm(names: readonly string[]): string | undefined {
   return names.find((name) => `npm_config_${name}` in process.env);
 }
