@@ -5,7 +5,6 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -19,18 +18,6 @@ const PROGRESS_MS = 2_000;
 
 /** Called with what goes on, a line at a time. */
 export type Progress = (text: string) => void;
-
-/** Has `make` run when `path` is not there; by one process at a time. */
-export async function makeOnce(
-  path: string,
-  progress: Progress,
-  make: () => Promise<void>,
-): Promise<void> {
-  if (existsSync(path)) return;
-  await withLock(path, progress, async () => {
-    if (!existsSync(path)) await make();
-  });
-}
 
 /** Runs `work` while no other process runs its own for the same `path`. */
 export async function withLock<T>(

@@ -36,15 +36,17 @@ export interface JvmOptions {
   readonly environment: NodeJS.ProcessEnv;
   /** The file in `logs` that it logs into. */
   readonly log: string;
-  /** What it writes to its standard output when it serves; undefined: it serves at once. */
+  /** What it writes to its standard output when it serves; undefined: it comes to an end by itself. */
   readonly serves: string | undefined;
   readonly startMsMax: number;
   readonly stopMsMax: number;
-  /** Called with one sentence when it ends by itself after it has served. */
+  /** Called with one sentence when it ends by itself after it has served, though it should not. */
   onDeath(sentence: string): void;
 }
 
 const POLL_MS = 25;
+/** A line of its output that says why it ended: of the job in `spark/job`, or of Java. */
+const WHY = /^(?:clickstream: (?!ready$)|Exception in thread "[^"]*" |Error: )(.+)/;
 
 export function createJvm(jvm: JvmOptions): Jvm {
   const { name, folder, guard } = jvm;
@@ -88,8 +90,8 @@ export function createJvm(jvm: JvmOptions): Jvm {
     void ending.then(async ({ code, how }) => {
       child = undefined;
       process.off('exit', killNow);
-      if (!isServing || isMeant) return;
-      const why = code === 0 ? '' : await lastError(logBytes);
+      if (!isServing || isMeant || jvm.serves === undefined) return;
+      const why = code === null ? '' : await lastError(logBytes);
       jvm.onDeath(`${name} ended by itself ${how}${why}; its logs are in ${logs}`);
     });
     await file.close();
@@ -117,6 +119,8 @@ export function createJvm(jvm: JvmOptions): Jvm {
 
   /** @param from where the log ended before this start */
   async function lastError(from: number): Promise<string> {
+    const words = (await readOutput()).split('\n').findLast((line) => WHY.test(line));
+    if (words !== undefined) return ` (${WHY.exec(words)?.[1]?.slice(0, 400)})`;
     const written = await readFile(log).catch(() => Buffer.alloc(0));
     const error = written
       .toString('utf8', from)

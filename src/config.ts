@@ -216,6 +216,27 @@ export const SETTINGS = {
     default: '0',
     says: 'how long events are kept in the store; 0 is for ever',
   }),
+  CLICKSTREAM_SPARK_TRIGGER_MS: integer(0, 3_600_000, {
+    default: '0',
+    says: 'Spark: shortest time from one batch to the next, in ms; 0: as soon as the last one is done',
+  }),
+  CLICKSTREAM_SPARK_RECORDS: integer(1, 1_000_000, {
+    default: '1000',
+    says: 'Spark: most records of a batch, all partitions together',
+  }),
+  CLICKSTREAM_SPARK_CORES: integer(1, 64, {
+    default: '1',
+    says: 'Spark: cores of each worker, so how many partitions it works on at a time',
+  }),
+  // Spark refuses heaps below 450 MB.
+  CLICKSTREAM_SPARK_EXECUTOR_MB: integer(512, 1_048_576, {
+    default: '512',
+    says: 'Spark: heap of the executor on each worker',
+  }),
+  CLICKSTREAM_SPARK_DRIVER_MB: integer(512, 1_048_576, {
+    default: '512',
+    says: 'Spark: heap of the job’s own process',
+  }),
   CLICKSTREAM_TRUST_PROXY: oneOf(['no', 'yes'], {
     default: 'no',
     says: 'yes: the address of the client is the last of X-Forwarded-For',
