@@ -1,17 +1,38 @@
 /**
- * What a full disk does to merges. ClickHouse commits the part of a merge whose last small files
- * could not be written (seen in 26.7: the marks are empty): it cannot be read, and its sources, which
- * hold the same rows, are deleted after eight minutes (`old_parts_lifetime`). A start looks at every
- * part, puts broken ones aside and takes their sources again. So an engine that meets a full disk, or
- * a part that it cannot read, ends itself in time; while there is no room it does not come up, and
- * nothing is deleted.
+ * What a full disk does to the engine. chDB 3.4 takes no notice of a write to a file that failed
+ * (`WriteBufferFromFileDescriptor` counts it and goes on, where ClickHouse throws): the part of an
+ * INSERT or of a merge becomes visible with files that are empty or cut. Often it can even be read,
+ * because what is missing on disk is still in memory. The next start looks at the files of every
+ * part and puts such a part aside; the sources of a merge, which are kept for eight minutes
+ * (`old_parts_lifetime`), are taken again.
+ *
+ * So a process with a failed write confirms no statement that changes anything, and ends itself in
+ * time. Who was not answered asks the next process, which has only whole parts: before a look at what
+ * is stored the inserts of before are ended, and that is such a statement as well. While there is no
+ * room the engine does not come up, and nothing is deleted.
  */
-import type { EngineError } from './errors.ts';
+import type { Session } from 'chdb';
+import { EngineError } from './errors.ts';
+import { textOf } from './sessions.ts';
 
 const NOT_ENOUGH_SPACE = 243;
 const CORRUPTED_DATA = 246;
 /** Between two starts for this reason: often enough for the sources, and no more than a hiccup. */
 const UP_MS_MIN = 15_000;
+
+/** Of this process since its start, merges included. */
+const FAILED_WRITES =
+  "SELECT sum(value) FROM system.events WHERE event = 'WriteBufferFromFileDescriptorWriteFailed'";
+
+/** @throws EngineError 243 when a write of this process has failed: nothing of it is sure. */
+export async function confirmWrites(session: Session): Promise<void> {
+  const failed = Number(await textOf(session, FAILED_WRITES));
+  if (failed === 0) return;
+  throw new EngineError(
+    NOT_ENOUGH_SPACE,
+    `${failed} writes to the disk have failed, so that it is not known what is stored; the engine starts again and looks. (NOT_ENOUGH_SPACE)`,
+  );
+}
 
 /** Calls `end`, once, some time after an error that a start may put right. */
 export function createDiskWatch(end: () => void): (error: EngineError) => void {

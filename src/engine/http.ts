@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { ChdbResult, RawInsertFormat, Session } from 'chdb';
+import { confirmWrites } from './disk-watch.ts';
 import { EngineError, httpStatus, toEngineError } from './errors.ts';
 import type { Gate } from './gate.ts';
 import type { Handshake } from './handshake.ts';
@@ -208,7 +209,10 @@ async function run(
     stopIfGone(response);
     stopIfKilled(front, queryId(query));
     const answer = ask(front, who, session, { statement, query, settings, format });
-    return who === 'reader' ? endsWithin(front, readMsMax(front.limits), answer) : answer;
+    if (who === 'reader') return endsWithin(front, readMsMax(front.limits), answer);
+    const result = await answer;
+    if (kind === 'writer') await confirmWrites(session);
+    return result;
   });
 }
 
@@ -306,6 +310,7 @@ async function insert(
     const rows = columns.length > 0 ? { columns } : {};
     const inserted = session.insert({ table, format, values: data, settings, ...rows });
     const summary = await endsWithin(front, INSERT_MS_MAX, inserted);
+    await confirmWrites(session);
     return 'rowsSent' in summary ? (summary.rowsSent ?? 0) : 0;
   });
 }

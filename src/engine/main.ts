@@ -4,7 +4,8 @@
  */
 import { accessSync, constants, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createDiskWatch } from './disk-watch.ts';
+import { confirmWrites, createDiskWatch } from './disk-watch.ts';
+import { toEngineError } from './errors.ts';
 import { createGate } from './gate.ts';
 import { createHandshake } from './handshake.ts';
 import { createFront } from './http.ts';
@@ -30,6 +31,9 @@ export type Report = { port: number } | { failed: string; code: string } | 'aliv
 
 const MB = 1024 * 1024;
 const CACHE_BYTES = 64 * MB;
+
+/** How soon a merge is noticed that has met a full disk, when nobody asks for anything. */
+const LOOK_AT_WRITES_MS = 5_000;
 
 /** Statements that run at the end may take this long before the child ends anyway. */
 const STOP_MS_MAX = 3_000;
@@ -80,6 +84,11 @@ async function serve(order: Order): Promise<void> {
   });
   const gate = await sessions.use('writer', async (session) => createGate(session));
   const handshake = createHandshake(sessions);
+  const onError = createDiskWatch(() => endNow('The disk was full or a part cannot be read'));
+  setInterval(
+    () => sessions.use('owner', confirmWrites).catch((error) => onError(toEngineError(error))),
+    LOOK_AT_WRITES_MS,
+  ).unref();
   const server = createFront({
     sessions,
     gate,
@@ -87,7 +96,7 @@ async function serve(order: Order): Promise<void> {
     users: order.users,
     limits,
     onStuck: () => endNow('A statement does not end'),
-    onError: createDiskWatch(() => endNow('The disk was full or a part cannot be read')),
+    onError,
   });
   server.on('error', (error: NodeJS.ErrnoException) => fail(error));
   server.listen(order.port, '127.0.0.1', () => {

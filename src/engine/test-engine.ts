@@ -1,5 +1,6 @@
 /** An engine of its own for a test file, and requests to it as its two users. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +22,12 @@ export const engineOptions = (
 });
 
 export const newFolder = (): Promise<string> => mkdtemp(join(tmpdir(), 'clickstream-engine-'));
+
+/** From now on each write of this process to a file fails, or none does. Linux alone has it. */
+export function letWrites(pid: number | undefined, how: 'fail' | 'succeed'): void {
+  const soft = how === 'fail' ? '0' : 'unlimited';
+  execFileSync('prlimit', ['--pid', String(pid), `--fsize=${soft}:`]);
+}
 
 export interface Answer {
   status: number;
