@@ -12,7 +12,11 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 
 export function createLogger(level: (typeof LOG_LEVELS)[number]): Logger {
   return pino(
-    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    {
+      ...{ level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+      // A cause stands below its error: a message that says it already does not say it twice.
+      serializers: { err: pino.stdSerializers.errWithCause },
+    },
     pino.destination({ fd: 2, sync: true }),
   );
 }

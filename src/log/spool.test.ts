@@ -121,6 +121,33 @@ test('a log that is known to be away is not tried by appends, and is again when 
   assert.deepEqual(await log.append([record('new')]), [{ partition: 0, offset: 21 }]);
 });
 
+test('of a log that is away nobody waits until it gives up, and one that only takes nothing is asked', async (t) => {
+  const { log, shared, clock } = await openSpool(t);
+  const { append, stats } = shared;
+  shared.append = async () => {
+    throw new AppError('log_unreachable', 'It takes nothing.');
+  };
+  await log.append([record('a')]);
+  // Until it was tried with what is on the spool.
+  while (log.spooled().isLogAnswering) await nextTurn();
+  assert.deepEqual((await log.stats()).ends, [0]);
+
+  let asked = 0;
+  const answer = Promise.withResolvers<void>();
+  shared.stats = async () => {
+    asked++;
+    await answer.promise;
+    return stats();
+  };
+  const all = [log.stats(), log.stats(), log.stats()];
+  // And whether it is back is asked as well.
+  clock.advance(1_000);
+  for (const one of all) await assert.rejects(one, { code: 'log_unreachable' });
+  assert.equal(asked, 1);
+  Object.assign(shared, { append, stats });
+  answer.resolve();
+});
+
 test('only what the log does not answer is spooled: its refusals are passed on', async (t) => {
   const { log, shared } = await openSpool(t);
   for (const code of ['log_full', 'too_large', 'log_changed'] as const) {

@@ -48,6 +48,8 @@ const COUNTED = { recordsMax: 10_000, bytesMax: 4 * 1024 * 1024, waitMs: 0 };
 const PROBE_EVERY_MS = 1_000;
 /** One that answers and takes nothing is tried less and less often: each try may leave copies. */
 const PAUSE_MS_MAX = 30_000;
+/** How long who asks waits for a log that is away: known to be so, it is not waited for till it gives up. */
+const SOON_MS = 500;
 /** How long a log that is away may take to be closed. */
 const CLOSE_MS_MAX = 1_000;
 const RETRY_AFTER_S = 5;
@@ -120,6 +122,7 @@ class LogBehindSpool implements SpooledLog {
   readonly #bell: Bell = createBell();
   readonly #stop = new AbortController();
   readonly #sending: Promise<void>;
+  #asking: Promise<boolean> | undefined;
   #closing: Promise<void> | undefined;
   /**
    * By partition: what was sent on lies behind younger records, so the first that waits does not
@@ -240,6 +243,11 @@ class LogBehindSpool implements SpooledLog {
 
   /** Those of the log, but that what was sent on out of the order of its times counts as well. */
   async stats(): Promise<LogStats> {
+    // It may take no records and still answer.
+    if (this.#isAway && !(await this.#answersSoon())) {
+      const message = 'What is on the log is not known until it answers again.';
+      throw new AppError('log_unreachable', message, { retryAfterS: RETRY_AFTER_S });
+    }
     const stats = await this.#options.log.stats();
     const oldestWaitingMs = [...stats.oldestWaitingMs];
     for (const [partition, { end, oldestMs }] of this.#sentOn) {
@@ -295,14 +303,25 @@ class LogBehindSpool implements SpooledLog {
     }
   }
 
-  async #answers(): Promise<boolean> {
-    try {
-      await this.#options.log.stats();
-      return true;
-    } catch (error) {
+  /** One question at a time, however many wait for its answer. */
+  #answers(): Promise<boolean> {
+    const noAnswer = (error: unknown): false => {
       if (error instanceof AppError) return false;
       throw error;
-    }
+    };
+    this.#asking ??= this.#options.log
+      .stats()
+      .then(() => true, noAnswer)
+      .finally(() => {
+        this.#asking = undefined;
+      });
+    return this.#asking;
+  }
+
+  async #answersSoon(): Promise<boolean> {
+    const answered = new AbortController();
+    const late = this.#options.clock.sleep(SOON_MS, answered.signal).then(() => false);
+    return Promise.race([this.#answers(), late]).finally(() => answered.abort());
   }
 
   #noteBack(): void {

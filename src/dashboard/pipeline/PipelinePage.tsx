@@ -51,7 +51,7 @@ export function PipelinePage() {
           <Waiting error={error} onRetry={() => asked.refetch()} />
         ) : (
           <div className={asked.isPlaceholderData ? 'old' : undefined}>
-            <Content answer={data} />
+            <Content answer={{ ...data, spool }} />
           </div>
         )}
       </main>

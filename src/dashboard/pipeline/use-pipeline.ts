@@ -14,6 +14,8 @@ export function usePipeline(project: string | undefined): UseQueryResult<Pipelin
     queryFn: ({ signal }) => ask<PipelineAnswer>(address, signal),
     placeholderData: keepPreviousData,
     refetchInterval: AGAIN_MS,
+    // It is asked again in any case, and what is known without the sum is shown at once.
+    retry: false,
   });
 }
 
