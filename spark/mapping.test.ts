@@ -8,7 +8,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { CACHES, fetchJars, makeOnce, run, shortHash } from '../java/cache.ts';
+import { CACHES, fetchJars, run, shortHash, withLock } from '../java/cache.ts';
 import { ClusterError, findJava, findMaven, findTool, jvmEnvironment } from '../java/java.ts';
 import { COLUMNS } from '../src/process/row.ts';
 import { removeFolder, temporaryFolder } from '../test/system.ts';
@@ -48,7 +48,8 @@ test('the Spark job maps records to rows as the fixture and its own tests ask', 
 }, async (t) => {
   if (typeof tools === 'string') return;
   const progress = (text: string) => t.diagnostic(text);
-  await makeOnce(LIBS, progress, async () => {
+  await withLock(LIBS, progress, async () => {
+    if (existsSync(LIBS)) return;
     const part = `${LIBS}.part`;
     await fetchJars({ needs: 'Spark', pom: POM, folder: part }, [], progress);
     await rename(part, LIBS);

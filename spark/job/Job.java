@@ -1,51 +1,215 @@
-/** Stands in for the job: reads the topic and prints how many records each batch has. */
+/*
+ * The driver: Spark Structured Streaming from the topic to the store, the second processor beside
+ * src/process. What it promises and why: docs/decisions/0010-spark.md
+ */
 package clickstream;
 
-import java.util.UUID;
-import java.util.concurrent.CountDownLatch;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
-import org.apache.hadoop.util.ShutdownHookManager;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.ReentrantLock;
+import org.apache.commons.io.FileUtils;
+import org.apache.spark.api.java.function.MapPartitionsFunction;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Encoders;
+import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.streaming.StreamingQuery;
+import org.apache.spark.sql.streaming.StreamingQueryException;
 import org.apache.spark.sql.streaming.Trigger;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import sun.misc.Signal;
 
 public final class Job {
-  private static final int BEFORE_SPARK = 100;
-  private static final int STOP_SECONDS_MAX = 25;
+  private static final Logger LOG = LoggerFactory.getLogger(Job.class);
+  private static final long AGAIN_MS = 500;
+  private static final long AGAIN_MS_MAX = 10_000;
+  /** Queries in a row that failed without one batch: it is not the weather. */
+  private static final int FAILURES_MAX = 10;
+  private static final long WATCH_MS = 200;
+  private static final long TRIM_EVERY_MS = 60_000;
 
-  public static void main(String[] args) throws Exception {
-    String[] log = System.getenv("CLICKSTREAM_LOG").replaceFirst("^kafka://", "").split("[/?]");
-    String triggerMs = System.getenv().getOrDefault("CLICKSTREAM_SPARK_TRIGGER_MS", "0");
-    String records = System.getenv().getOrDefault("CLICKSTREAM_SPARK_RECORDS", "1000");
-    SparkSession spark = SparkSession.builder().appName("clickstream").getOrCreate();
-    CountDownLatch stopping = new CountDownLatch(1);
-    CountDownLatch stopped = new CountDownLatch(1);
-    // Not a hook of the JVM: Spark's own ones would run beside it, and end the batch.
-    ShutdownHookManager.get().addShutdownHook(() -> {
-      stopping.countDown();
-      try {
-        stopped.await();
-      } catch (InterruptedException error) {
-        Thread.currentThread().interrupt();
+  private final Settings settings;
+  private final SparkSession spark;
+  private final Records records;
+  /** Held by a batch: a stop waits for its end. */
+  private final ReentrantLock atWork = new ReentrantLock();
+  private volatile boolean isStopping;
+  /** Since the last batch. */
+  private volatile int failures;
+
+  private Job(Settings settings, SparkSession spark) {
+    this.settings = settings;
+    this.spark = spark;
+    this.records = new Records(new Store(settings.store()));
+  }
+
+  public static void main(String[] args) {
+    int code = 1;
+    try {
+      Settings settings = Settings.read(System.getenv());
+      boolean isHistory = settings.history() != null;
+      SparkSession spark =
+          SparkSession.builder()
+              .appName("clickstream")
+              // The fresh table has no fence that tells two attempts apart.
+              .config("spark.speculation", !isHistory)
+              .getOrCreate();
+      if (isHistory) {
+        try (Topic topic = new Topic(settings.kafka())) {
+          new History(settings, spark, topic).run(settings.history());
+        }
+      } else {
+        Job job = new Job(settings, spark);
+        Signal.handle(new Signal("TERM"), (signal) -> job.isStopping = true);
+        Signal.handle(new Signal("INT"), (signal) -> job.isStopping = true);
+        job.run();
       }
-    }, BEFORE_SPARK, STOP_SECONDS_MAX, TimeUnit.SECONDS);
-    StreamingQuery query = spark.readStream()
-        .format("kafka")
-        .option("kafka.bootstrap.servers", log[0])
-        .option("subscribe", log[1])
-        .option("startingOffsets", "earliest")
-        .option("maxOffsetsPerTrigger", records)
+      spark.stop();
+      code = 0;
+    } catch (Settings.BadSetting | Topic.Refused e) {
+      System.err.println("spark: " + e.getMessage());
+    } catch (Exception e) {
+      LOG.error("the job ends", e);
+    }
+    // Threads of Spark would keep the process alive.
+    System.exit(code);
+  }
+
+  /** Until it is told to stop. What a query leaves when it fails is found in the store by the next one. */
+  private void run() throws InterruptedException, IOException {
+    boolean hasSaidReady = false;
+    while (!isStopping) {
+      Path scratch = newScratch();
+      try (Topic topic = new Topic(settings.kafka())) {
+        StreamingQuery query = start(topic, scratch);
+        if (!hasSaidReady) System.out.println("clickstream: ready");
+        hasSaidReady = true;
+        watch(topic, query);
+      } catch (Topic.Refused refused) {
+        throw refused;
+      } catch (StreamingQueryException | TimeoutException | RuntimeException e) {
+        for (Throwable cause = e; cause != null; cause = cause.getCause())
+          if (cause instanceof Topic.Refused refused) throw refused;
+        if (++failures == FAILURES_MAX) throw new IllegalStateException("no batch succeeds", e);
+        long waitMs = Math.min(AGAIN_MS << failures, AGAIN_MS_MAX);
+        LOG.warn("the query has ended, the next one begins in {} ms", waitMs, e);
+        TimeUnit.MILLISECONDS.sleep(waitMs);
+      } finally {
+        FileUtils.deleteQuietly(scratch.toFile());
+      }
+    }
+  }
+
+  /** A checkpoint for one query alone: the group and the store say where to begin. */
+  private Path newScratch() throws IOException {
+    Path folder = Path.of(settings.scratch()).toAbsolutePath();
+    Files.createDirectories(folder);
+    FileUtils.cleanDirectory(folder.toFile());
+    return Files.createTempDirectory(folder, "query-");
+  }
+
+  private StreamingQuery start(Topic topic, Path scratch)
+      throws InterruptedException, TimeoutException {
+    int logId = records.registerLog(topic.id);
+    List<Topic.Begin> begins = topic.begin(records, logId, LOG);
+    int[] batchIds = begins.stream().mapToInt(Topic.Begin::batchId).toArray();
+    Tasks tasks = new Tasks(settings, logId, batchIds);
+    var source =
+        spark
+            .readStream()
+            .format("kafka")
+            .option("kafka.bootstrap.servers", settings.kafka().brokers())
+            .option("assign", json(topic, null))
+            .option("startingOffsets", json(topic, begins))
+            .option("maxOffsetsPerTrigger", settings.triggerRecords())
+            // Records that are gone are said so when the next query looks where to begin.
+            .option("failOnDataLoss", true);
+    settings.kafka().client().forEach((name, value) -> source.option("kafka." + name, value));
+    return source
         .load()
+        .selectExpr("partition", "offset", "unix_millis(timestamp) AS ms", "value")
         .writeStream()
-        .option("checkpointLocation", System.getenv("CLICKSTREAM_SPARK_SCRATCH") + "/" + UUID.randomUUID())
-        .trigger(Trigger.ProcessingTime(Long.parseLong(triggerMs)))
-        .foreachBatch((batch, id) -> {
-          System.out.println("batch " + id + " has " + batch.count());
-        })
+        .option("checkpointLocation", scratch.toString())
+        .trigger(Trigger.ProcessingTime(settings.triggerMs()))
+        .foreachBatch((Dataset<Row> batch, Long number) -> finish(topic, tasks, batch))
         .start();
-    System.out.println("clickstream: ready");
-    stopping.await();
-    query.stop();
-    stopped.countDown();
+  }
+
+  /** One task for each partition that has records; committed when all of them are in the store. */
+  private void finish(Topic topic, Tasks tasks, Dataset<Row> batch) throws InterruptedException {
+    atWork.lock();
+    try {
+      topic.commit(
+          batch
+              .mapPartitions(tasks, Encoders.javaSerialization(PartitionWriter.Done.class))
+              .collectAsList());
+      failures = 0;
+    } finally {
+      atWork.unlock();
+    }
+  }
+
+  private void watch(Topic topic, StreamingQuery query)
+      throws InterruptedException, StreamingQueryException, TimeoutException {
+    long trimNs = System.nanoTime();
+    while (!query.awaitTermination(WATCH_MS)) {
+      if (isStopping) {
+        atWork.lock();
+        try {
+          query.stop();
+        } finally {
+          atWork.unlock();
+        }
+      } else if (System.nanoTime() - trimNs > TimeUnit.MILLISECONDS.toNanos(TRIM_EVERY_MS)) {
+        trimNs = System.nanoTime();
+        topic.refuseOther();
+        topic.trim(settings.keepLogMs());
+      }
+    }
+  }
+
+  /** `{"topic":[0,1]}`, or with where to begin `{"topic":{"0":17,"1":4}}`. */
+  private static String json(Topic topic, List<Topic.Begin> begins) {
+    List<String> parts = new ArrayList<>();
+    for (int partition = 0; partition < topic.partitions; partition++)
+      parts.add(begins == null ? "" + partition : "\"" + partition + "\":" + begins.get(partition).offset());
+    String all = String.join(",", parts);
+    return "{\"" + topic.name() + "\":" + (begins == null ? "[" + all + "]" : "{" + all + "}") + "}";
+  }
+
+  /** What runs in the executors. */
+  private record Tasks(Settings settings, int logId, int[] batchIds)
+      implements MapPartitionsFunction<Row, PartitionWriter.Done> {
+    @Override
+    public Iterator<PartitionWriter.Done> call(Iterator<Row> rows) throws Exception {
+      if (!rows.hasNext()) return List.<PartitionWriter.Done>of().iterator();
+      Row first = rows.next();
+      int partition = first.getInt(0);
+      Iterator<LogRecord> records =
+          new Iterator<>() {
+            private Row row = first;
+
+            @Override
+            public boolean hasNext() {
+              return row != null;
+            }
+
+            @Override
+            public LogRecord next() {
+              LogRecord record = new LogRecord(row.getLong(1), row.getLong(2), (byte[]) row.get(3));
+              row = rows.hasNext() ? rows.next() : null;
+              return record;
+            }
+          };
+      PartitionWriter writer = PartitionWriter.of(settings, logId, partition, batchIds.length);
+      return List.of(writer.write(records, batchIds[partition])).iterator();
+    }
   }
 }
