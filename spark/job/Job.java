@@ -30,24 +30,29 @@ public final class Job {
   private static final Logger LOG = LoggerFactory.getLogger(Job.class);
   private static final long AGAIN_MS = 500;
   private static final long AGAIN_MS_MAX = 10_000;
-  /** Queries in a row that failed without one batch: it is not the weather. */
+  /** Queries in a row that failed soon and without one batch: it is not the weather. */
   private static final int FAILURES_MAX = 10;
+  private static final long SOON_NS = TimeUnit.SECONDS.toNanos(60);
   private static final long WATCH_MS = 200;
-  private static final long TRIM_EVERY_MS = 60_000;
+  private static final long TRIM_EVERY_NS = TimeUnit.SECONDS.toNanos(60);
 
   private final Settings settings;
   private final SparkSession spark;
+  private final Store store;
   private final Records records;
   /** Held by a batch: a stop waits for its end. */
   private final ReentrantLock atWork = new ReentrantLock();
   private volatile boolean isStopping;
   /** Since the last batch. */
   private volatile int failures;
+  /** Of the query that runs. */
+  private volatile Progress progress;
 
   private Job(Settings settings, SparkSession spark) {
     this.settings = settings;
     this.spark = spark;
-    this.records = new Records(new Store(settings.store()));
+    this.store = new Store(settings.store());
+    this.records = new Records(store);
   }
 
   public static void main(String[] args) {
@@ -87,6 +92,7 @@ public final class Job {
     boolean hasSaidReady = false;
     while (!isStopping) {
       Path scratch = newScratch();
+      long startedNs = System.nanoTime();
       try (Topic topic = new Topic(settings.kafka())) {
         StreamingQuery query = start(topic, scratch);
         if (!hasSaidReady) System.out.println("clickstream: ready");
@@ -97,6 +103,7 @@ public final class Job {
       } catch (StreamingQueryException | TimeoutException | RuntimeException e) {
         for (Throwable cause = e; cause != null; cause = cause.getCause())
           if (cause instanceof Topic.Refused refused) throw refused;
+        if (System.nanoTime() - startedNs > SOON_NS) failures = 0;
         if (++failures == FAILURES_MAX) throw new IllegalStateException("no batch succeeds", e);
         long waitMs = Math.min(AGAIN_MS << failures, AGAIN_MS_MAX);
         LOG.warn("the query has ended, the next one begins in {} ms", waitMs, e);
@@ -121,6 +128,9 @@ public final class Job {
     List<Topic.Begin> begins = topic.begin(records, logId, LOG);
     int[] batchIds = begins.stream().mapToInt(Topic.Begin::batchId).toArray();
     Tasks tasks = new Tasks(settings, logId, batchIds);
+    if (progress != null) spark.streams().removeListener(progress);
+    progress = new Progress(spark, store, logId, topic.partitions);
+    spark.streams().addListener(progress);
     var source =
         spark
             .readStream()
@@ -143,34 +153,40 @@ public final class Job {
   }
 
   /** One task for each partition that has records; committed when all of them are in the store. */
-  private void finish(Topic topic, Tasks tasks, Dataset<Row> batch) throws InterruptedException {
+  private void finish(Topic topic, Tasks tasks, Dataset<Row> batch)
+      throws InterruptedException {
     atWork.lock();
     try {
-      topic.commit(
+      var done =
           batch
               .mapPartitions(tasks, Encoders.javaSerialization(PartitionWriter.Done.class))
-              .collectAsList());
+              .collectAsList();
+      topic.commit(done);
+      progress.insertMs =
+          done.stream().mapToLong(PartitionWriter.Done::insertMs).max().orElse(0);
       failures = 0;
     } finally {
       atWork.unlock();
     }
   }
 
+  /** Returns when it has stopped in order; whatever else ends it is thrown. */
   private void watch(Topic topic, StreamingQuery query)
       throws InterruptedException, StreamingQueryException, TimeoutException {
     long trimNs = System.nanoTime();
-    while (!query.awaitTermination(WATCH_MS)) {
-      if (isStopping) {
-        atWork.lock();
-        try {
-          query.stop();
-        } finally {
-          atWork.unlock();
-        }
-      } else if (System.nanoTime() - trimNs > TimeUnit.MILLISECONDS.toNanos(TRIM_EVERY_MS)) {
+    try {
+      while (!isStopping && !query.awaitTermination(WATCH_MS)) {
+        if (System.nanoTime() - trimNs < TRIM_EVERY_NS) continue;
         trimNs = System.nanoTime();
         topic.refuseOther();
         topic.trim(settings.keepLogMs());
+      }
+    } finally {
+      atWork.lock();
+      try {
+        query.stop();
+      } finally {
+        atWork.unlock();
       }
     }
   }
