@@ -201,6 +201,24 @@ class MappingTest {
   }
 
   @Test
+  @DisplayName("a record is one object, and whatever has a member rejected is no event")
+  void oneObject() throws IOException {
+    String json = new String(event("\"x\":1").bytes(), StandardCharsets.UTF_8);
+    for (String more : List.of("{}", "1", ",", "]", "x", "\0", "\u00a0")) {
+      LogRecord record = record((json + more).getBytes(StandardCharsets.UTF_8));
+      assertEquals("unprocessable", row(record).get("reason"), more);
+    }
+    LogRecord spaced = record((" " + json + " \n\t\r").getBytes(StandardCharsets.UTF_8));
+    assertEquals("stored", row(spaced).get("outcome"));
+    for (String value : List.of("null", "0", "\"\"", "[]", "{}"))
+      assertUnprocessable("\"rejected\":" + value);
+    String rejected =
+        """
+        {"project_id":"q","event_id":"","received_at":2,"reason":"r","field":"","payload":""}""";
+    assertEquals("r", row(event("\"rejected\":7,\"rejected\":" + rejected)).get("reason"));
+  }
+
+  @Test
   @DisplayName("an event that cannot be stored can still be a duplicate")
   void duplicates() throws IOException {
     Decoded decoded = Mapping.decode(event("\"url\":7"));
