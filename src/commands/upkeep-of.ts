@@ -131,6 +131,13 @@ async function ask<T>(config: Config, { path, body }: Work<T>): Promise<unknown>
     );
   }
   if (status === 200) return JSON.parse(text);
+  if (status === 404) {
+    throw new AppError(
+      'bad_setting',
+      'The Clickstream that runs on this data folder does not have the role "process": for this command set CLICKSTREAM_STORE to the address of its engine, http://user:password@host:port/clickstream, with what "clickstream users" shows of the owner.',
+      { field: 'CLICKSTREAM_STORE' },
+    );
+  }
   const { error } = JSON.parse(text) as { error: { code: Code; message: string } };
   throw new AppError(error.code, error.message);
 }

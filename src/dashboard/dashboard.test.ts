@@ -17,7 +17,7 @@ import {
 import { realClock } from '../base/clock.ts';
 import { createLogger } from '../base/logger.ts';
 import { fillHistory } from '../demo/traffic.ts';
-import type { PipelineAnswer, Spool } from '../process/pipeline/answer.ts';
+import type { PipelineAnswer, Spark, Spool } from '../process/pipeline/answer.ts';
 
 const USER_AGENT =
   'Mozilla/5.0 (X11; Linux x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/153.0.0.0 Safari/537.36';
@@ -545,6 +545,52 @@ test('a spool that is sent on, or empty, is told beside the sum', async () => {
     assert.match(mark, spool.records > 0 ? /every record that is on the log/ : /every accepted/);
     await close();
   }
+});
+
+test('a Spark job is shown as it runs, and when it was last seen where it does not', async () => {
+  const sum = await sumOf();
+  assert.equal(sum.spark, null);
+  const seen_at = new Date(Date.now() - 5 * 60_000).toISOString();
+  const spark: Spark = {
+    seen_at,
+    now: {
+      ...{ batch: 1_204, rows: 3_000, input_rate: 2_984.4, process_rate: 7_480.7 },
+      ...{ batch_ms: 1_510, insert_ms: 320, lag: 2_645, executors: 2 },
+    },
+    recent: [1, 2, 3].map((step) => ({ time: step * 10_000, batch_ms: step * 500, lag: 7 })),
+  };
+  const running = await openPipeline({ ...sum, spark });
+  const textOf = (id: string) => running.page.getByTestId(id).textContent();
+  assert.equal(await textOf('spark-input-rate'), '2,984.4');
+  assert.equal(await textOf('spark-process-rate'), '7,480.7');
+  assert.equal(await textOf('spark-batch'), '1.5 s');
+  assert.equal(await textOf('spark-lag'), '2,645');
+  assert.equal(await textOf('spark-executors'), '2');
+  assert.match((await textOf('spark')) ?? '', /micro-batch 1,204 with 3,000 records, ended at/);
+  assert.equal(await running.page.getByTestId('spark').locator('svg.spark').count(), 2);
+  assert.deepEqual(await violationsOf(running.page, 'pipeline-spark'), []);
+  assert.deepEqual(running.complaints, []);
+  await running.close();
+
+  const [one] = sum.partitions;
+  assert.ok(one);
+  for (const [waiting, words] of [
+    [0, /ended 5 min ago, at .*\. Nothing waits for the job\.$/],
+    [3, /ended 5 min ago, at .*\. 3 records wait: the job is stopped, or stands still\.$/],
+  ] as const) {
+    const partitions = [{ ...one, waiting }];
+    const { page, close } = await openPipeline({
+      ...sum,
+      partitions,
+      spark: { ...spark, now: null },
+    });
+    assert.match((await page.getByTestId('spark').textContent()) ?? '', words);
+    await close();
+  }
+  const without = await openPipeline(sum);
+  await without.page.getByTestId('sum').waitFor();
+  assert.equal(await without.page.getByTestId('spark').count(), 0);
+  await without.close();
 });
 
 test('the lag of each partition is shown, and that of all', async () => {

@@ -10,6 +10,7 @@ import { nameProject, useNamedProject } from '../url-state.ts';
 import { Minutes } from './Minutes.tsx';
 import { PathPicture, secondsOf } from './PathPicture.tsx';
 import './pipeline.css';
+import { SparkJob } from './SparkJob.tsx';
 import { SpoolLine } from './SpoolLine.tsx';
 import { nameOf, SumLine } from './SumLine.tsx';
 import { Partitions, Projects, Rejected } from './Tables.tsx';
@@ -51,7 +52,7 @@ export function PipelinePage() {
           <Waiting error={error} onRetry={() => asked.refetch()} />
         ) : (
           <div className={asked.isPlaceholderData ? 'old' : undefined}>
-            <Content answer={{ ...data, spool }} />
+            <Content answer={{ ...data, spool }} countedAt={asked.dataUpdatedAt} />
           </div>
         )}
       </main>
@@ -59,7 +60,7 @@ export function PipelinePage() {
   );
 }
 
-function Content({ answer }: { answer: PipelineAnswer }) {
+function Content({ answer, countedAt }: { answer: PipelineAnswer; countedAt: number }) {
   return (
     <>
       <SumLine answer={answer} />
@@ -69,6 +70,9 @@ function Content({ answer }: { answer: PipelineAnswer }) {
         </p>
       )}
       <PathPicture answer={answer} />
+      {answer.spark !== null && (
+        <SparkJob spark={answer.spark} waiting={waitingIn(answer)} countedAt={countedAt} />
+      )}
       <Minutes minutes={answer.minutes} />
       <div className="grid tables">
         <Projects projects={answer.projects} />
@@ -77,6 +81,11 @@ function Content({ answer }: { answer: PipelineAnswer }) {
       <Partitions partitions={answer.partitions} />
     </>
   );
+}
+
+/** Of every project, whichever is looked at. */
+function waitingIn({ partitions }: PipelineAnswer): number {
+  return partitions.reduce((sum, { waiting }) => sum + waiting, 0);
 }
 
 function Waiting({ error, onRetry }: { error: Error | null; onRetry: () => void }) {

@@ -56,6 +56,8 @@ export interface PipelineAnswer {
   took_ms: number;
   /** Null in a process without one. */
   spool: Spool | null;
+  /** Null where no Spark job has processed the current log within a day. */
+  spark: Spark | null;
   /** What the last audit since the start has found; null when there was none. */
   last_audit: LastAudit | null;
 }
@@ -73,6 +75,36 @@ export interface Spool {
   log_answers: boolean;
   /** Why events are refused by now; null while they are taken. */
   refusal: string | null;
+}
+
+/** What the Spark job says of itself. */
+export interface Spark {
+  /** When it has ended a micro-batch last; ISO 8601, by its own clock. */
+  seen_at: string;
+  /** Of that micro-batch; null when it is more than a minute ago: stopped, or nothing to do. */
+  now: SparkProgress | null;
+  /** The last ten minutes in steps of ten seconds, oldest first, each with its highest values. */
+  recent: {
+    /** Start of the step, ms since 1970. */
+    time: number;
+    batch_ms: number;
+    lag: number;
+  }[];
+}
+
+export interface SparkProgress {
+  /** Spark's number of the micro-batch, and the records in it. */
+  batch: number;
+  rows: number;
+  /** Records a second. */
+  input_rate: number;
+  process_rate: number;
+  /** How long it took, and its inserts. */
+  batch_ms: number;
+  insert_ms: number;
+  /** Records on the topic behind it. */
+  lag: number;
+  executors: number;
 }
 
 /** In short; `GET /api/audit` has all of it. */

@@ -37,6 +37,7 @@ const answerOf = (projects: PipelineAnswer['projects'], missing = 0): PipelineAn
   stored_until: '2026-11-24T12:00:00.000Z',
   took_ms: 1,
   spool: null,
+  spark: null,
   last_audit: null,
 });
 
@@ -108,7 +109,7 @@ async function scrape(answer: Pipeline['answer']): Promise<string[]> {
   pipelineGauges(metrics, { answer }, realClock);
   return (await metrics.text())
     .split('\n')
-    .filter((line) => /^clickstream_(records|pipeline)/.test(line));
+    .filter((line) => /^clickstream_(records|pipeline|spark)/.test(line));
 }
 
 test('a scrape has the sum by project and outcome, and whether it closes', async () => {
@@ -135,6 +136,26 @@ test('a scrape has no more than a hundred projects and the sum of the others', a
   const lines = await scrape(async () => answerOf(projects));
   assert.equal(lines.length, 101 * 7 + 2);
   assert.ok(lines.includes('clickstream_records{project="(others)",outcome="stored"} 90'));
+});
+
+const PROGRESS = {
+  ...{ batch: 7, rows: 900, input_rate: 450.5, process_rate: 1_200, batch_ms: 750, insert_ms: 90 },
+  ...{ lag: 12, executors: 2 },
+};
+
+test('a scrape has the numbers of a Spark job, and of one that stands still only its age', async () => {
+  const of = (spark: PipelineAnswer['spark']) => scrape(async () => ({ ...answerOf([]), spark }));
+  const seen_at = new Date(Date.now() - 300_000).toISOString();
+  const running = await of({ seen_at, now: PROGRESS, recent: [] });
+  for (const line of ['input_rate 450.5', 'process_rate 1200', 'batch_seconds 0.75'])
+    assert.ok(running.includes(`clickstream_spark_${line}`), line);
+  for (const line of ['insert_seconds 0.09', 'lag 12', 'executors 2'])
+    assert.ok(running.includes(`clickstream_spark_${line}`), line);
+  const isSpark = (line: string) => line.startsWith('clickstream_spark');
+  const [age, ...more] = (await of({ seen_at, now: null, recent: [] })).filter(isSpark);
+  assert.match(age ?? '', /^clickstream_spark_age_seconds 3\d\d/);
+  assert.deepEqual(more, []);
+  assert.deepEqual((await of(null)).filter(isSpark), []);
 });
 
 test('a scrape has no sum, rather than an old one, when it cannot be counted in time', async () => {

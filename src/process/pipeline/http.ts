@@ -7,7 +7,7 @@ import { AppError, errorBody } from '../../base/errors.ts';
 import { type Route, sendJson } from '../../base/http.ts';
 import type { Metrics, Samples } from '../../base/metrics.ts';
 import type { Spooled } from '../../log/log.ts';
-import type { PipelineAnswer } from './answer.ts';
+import type { PipelineAnswer, SparkProgress } from './answer.ts';
 import { type Pipeline, spoolOf } from './pipeline.ts';
 
 const NO_STORE = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
@@ -25,6 +25,15 @@ const SCRAPE_MS_MAX = 2_000;
 /** So many projects have their own samples; the rest is summed up as one. */
 const PROJECTS_MAX = 100;
 const OTHERS = '(others)';
+/** No samples when the last micro-batch is more than a minute ago. */
+const SPARK: readonly [name: string, help: string, read: (now: SparkProgress) => number][] = [
+  ['input_rate', 'Records a second that arrive, as Spark measures.', (now) => now.input_rate],
+  ['process_rate', 'Records a second that Spark processes.', (now) => now.process_rate],
+  ['batch_seconds', 'Time of the last micro-batch.', (now) => now.batch_ms / 1000],
+  ['insert_seconds', 'Time of its inserts.', (now) => now.insert_ms / 1000],
+  ['lag', 'Records on the topic behind the last micro-batch.', (now) => now.lag],
+  ['executors', 'Executors that Spark has.', (now) => now.executors],
+];
 
 /**
  * `pipeline` is undefined in a process that does not have both the log and the store. What is on the
@@ -95,6 +104,17 @@ export function pipelineGauges(metrics: Metrics, pipeline: Pipeline, clock: Cloc
     'clickstream_pipeline_closed',
     '1 when nothing is missing or doubled, else 0.',
     () => sample(({ closed }) => [[{}, closed ? 1 : 0]]),
+  );
+  for (const [name, help, read] of SPARK) {
+    metrics.gauge(`clickstream_spark_${name}`, help, () =>
+      sample(({ spark }) => (spark?.now ? [[{}, read(spark.now)]] : [])),
+    );
+  }
+  metrics.gauge('clickstream_spark_age_seconds', 'Since the last micro-batch has ended.', () =>
+    sample(({ spark }) => {
+      if (spark === null) return [];
+      return [[{}, Math.max(0, clock.now() - Date.parse(spark.seen_at)) / 1000]];
+    }),
   );
 }
 

@@ -51,7 +51,7 @@ before(async () => {
 });
 
 beforeEach(async () => {
-  for (const table of ['records', 'removals', 'logs', 'owners'])
+  for (const table of ['records', 'removals', 'logs', 'owners', 'spark_progress'])
     await store.command(`TRUNCATE TABLE ${table}`);
 });
 
@@ -496,4 +496,66 @@ test('a store that does not answer is an error, and not a sum that closes', asyn
   await assert.rejects(pipeline.answer(), { code: 'store_refused' });
   isDown = false;
   assert.equal((await pipeline.answer()).closed, true);
+});
+
+test('what a Spark job writes of itself is told as long as it is new, and then when it was seen', async () => {
+  // The store deletes by its own clock what is older than a day.
+  const nowMs = Math.floor(Date.now() / 60_000) * 60_000;
+  const log = newLog();
+  const records = createRecords(store);
+  const sparkNow = async () => {
+    const clockNow = { ...realClock, now: () => nowMs };
+    const parts = { log, store, records, clock: clockNow, lastAudit };
+    return (await createPipeline(parts).answer()).spark;
+  };
+  assert.equal(await sparkNow(), null);
+  const logId = await records.registerLog(log.id);
+  const write = (agoMs: number, of: number, batch: number, batch_ms: number, lag: number) =>
+    store.command(
+      `INSERT INTO spark_progress VALUES (fromUnixTimestamp64Milli(${nowMs - agoMs}), ${of}, ${batch}, 900, 450.5, 1200, ${batch_ms}, 90, ${lag}, 2)`,
+    );
+  await write(0, logId + 1, 99, 1, 1);
+  assert.equal(await sparkNow(), null, 'another log is none of this one');
+
+  await write(11 * 60_000, logId, 1, 5_000, 500);
+  const since = new Date(nowMs - 11 * 60_000).toISOString();
+  assert.deepEqual(await sparkNow(), { seen_at: since, now: null, recent: [] });
+
+  await write(25_000, logId, 5, 700, 30);
+  await write(24_000, logId, 6, 900, 20);
+  await write(4_000, logId, 7, 800, 12);
+  const rest = { rows: 900, input_rate: 450.5, process_rate: 1_200, insert_ms: 90, executors: 2 };
+  assert.deepEqual(await sparkNow(), {
+    seen_at: new Date(nowMs - 4_000).toISOString(),
+    now: { batch: 7, batch_ms: 800, lag: 12, ...rest },
+    recent: [
+      { time: nowMs - 30_000, batch_ms: 900, lag: 30 },
+      { time: nowMs - 10_000, batch_ms: 800, lag: 12 },
+    ],
+  });
+});
+
+test('a sum that takes long to count does not make the numbers of a Spark job old', async () => {
+  const log = newLog();
+  const records = createRecords(store);
+  const logId = await records.registerLog(log.id);
+  let elapsedMs = 0;
+  const slow: Store = {
+    ...store,
+    select(sql, parameters) {
+      if (sql.includes('FROM records')) elapsedMs += 10_000;
+      return store.select(sql, parameters);
+    },
+  };
+  const parts = { log, store: slow, records, lastAudit };
+  const pipeline = createPipeline({ ...parts, clock: { ...realClock, elapsed: () => elapsedMs } });
+  const { took_ms } = await pipeline.answer();
+  await store.command(
+    `INSERT INTO spark_progress VALUES (now64(3), ${logId}, 7, 900, 450.5, 1200, 800, 90, 12, 2)`,
+  );
+  elapsedMs += 3_000;
+  const later = await pipeline.answer();
+  assert.equal(later.spark?.now?.batch, 7);
+  assert.equal(later.took_ms, took_ms, 'the sum is the one from before');
+  assert.equal(elapsedMs, took_ms + 3_000);
 });

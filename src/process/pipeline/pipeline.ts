@@ -11,6 +11,7 @@ import type { Records } from '../records.ts';
 import type { AuditReport, Named } from '../upkeep/audit-report.ts';
 import type { Counts, LastAudit, PipelineAnswer, Spool } from './answer.ts';
 import { countInStore, type StoreCounts } from './rows.ts';
+import { readSpark } from './spark.ts';
 import { type Counted, createTally, MINUTE_MS, SPAN_MINUTES } from './tally.ts';
 
 export interface Pipeline {
@@ -67,49 +68,72 @@ interface ProjectSum {
 export function createPipeline(options: PipelineOptions): Pipeline {
   const { log, store, records, clock, lastAudit, spooled } = options;
   const tally = createTally(log, clock);
-  let last: { sum: Promise<Sum>; untilMs: number } | undefined;
   let logId: number | undefined;
+
+  async function numberOfLog(): Promise<number> {
+    logId ??= await records.registerLog(log.id);
+    return logId;
+  }
 
   async function count(): Promise<Sum> {
     const startedMs = clock.elapsed();
     // First: what leaves the spool meanwhile waits on the log.
     const spooledMs = spooled?.().oldestMs;
-    logId ??= await records.registerLog(log.id);
+    const number = await numberOfLog();
     const counted = await tally.count();
     const askedMs = clock.elapsed();
-    const inStore = await countInStore(store, logId, counted);
+    const inStore = await countInStore(store, number, counted);
     const endedMs = clock.elapsed();
     const times = { storeMs: endedMs - askedMs, tookMs: endedMs - startedMs, spooledMs };
-    return { ...put(logId, counted, inStore), ...times };
+    return { ...put(number, counted, inStore), ...times };
   }
 
-  /** One at a time, and its answer for all who ask meanwhile and shortly after. */
-  function shared(): Promise<Sum> {
-    if (last !== undefined && clock.elapsed() < last.untilMs) return last.sum;
-    const sum = count();
-    const mine = { sum, untilMs: Number.POSITIVE_INFINITY };
+  const shared = held(clock, count, ({ storeMs }) =>
+    Math.max(HOLDS_MS, HOLDS_TIMES_TOOK * storeMs),
+  );
+  // By itself: it is read at once, however long counting takes.
+  const sharedSpark = held(
+    clock,
+    async () => readSpark(store, await numberOfLog(), clock.now()),
+    () => HOLDS_MS,
+  );
+
+  return {
+    async answer(project) {
+      const sum = await shared();
+      const spark = await sharedSpark();
+      const spool = spooled?.();
+      return {
+        ...answerOf(sum, project, spool?.oldestMs),
+        spark,
+        spool: spool === undefined ? null : spoolOf(spool, clock.now()),
+        last_audit: inShort(lastAudit()),
+      };
+    },
+  };
+}
+
+/** One question at a time, and its answer for all who ask meanwhile and for so long after. */
+function held<T>(
+  clock: Clock,
+  ask: () => Promise<T>,
+  holdsMs: (answer: T) => number,
+): () => Promise<T> {
+  let last: { answer: Promise<T>; untilMs: number } | undefined;
+  return () => {
+    if (last !== undefined && clock.elapsed() < last.untilMs) return last.answer;
+    const answer = ask();
+    const mine = { answer, untilMs: Number.POSITIVE_INFINITY };
     last = mine;
-    sum.then(
-      ({ storeMs }) => {
-        mine.untilMs = clock.elapsed() + Math.max(HOLDS_MS, HOLDS_TIMES_TOOK * storeMs);
+    answer.then(
+      (found) => {
+        mine.untilMs = clock.elapsed() + holdsMs(found);
       },
       () => {
         last = undefined;
       },
     );
-    return sum;
-  }
-
-  return {
-    async answer(project) {
-      const sum = await shared();
-      const spool = spooled?.();
-      return {
-        ...answerOf(sum, project, spool?.oldestMs),
-        spool: spool === undefined ? null : spoolOf(spool, clock.now()),
-        last_audit: inShort(lastAudit()),
-      };
-    },
+    return answer;
   };
 }
 
@@ -131,7 +155,7 @@ function put(
   logId: number,
   counted: Counted,
   { rows, removed, rejected }: StoreCounts,
-): Omit<Sum, 'storeMs' | 'tookMs' | 'spooledMs'> {
+): Pick<Sum, 'counted' | 'projects' | 'rejected' | 'partitions'> {
   const projects = new Map<string, ProjectSum>();
   const projectOf = (name: string): ProjectSum => {
     const found = projects.get(name) ?? { total: zero(), minutes: new Map<number, Counts>() };
@@ -239,7 +263,7 @@ function answerOf(
   sum: Sum,
   asked: string | undefined,
   spooledMs = Number.POSITIVE_INFINITY,
-): Omit<PipelineAnswer, 'last_audit' | 'spool'> {
+): Omit<PipelineAnswer, 'last_audit' | 'spark' | 'spool'> {
   const { counted, partitions, rejected } = sum;
   const isAsked = (name: string): boolean => asked === undefined || name === asked;
   const all = [...sum.projects].map(([project_id, { total, minutes }]) => {
