@@ -231,7 +231,7 @@ final class History {
             rows.hasNext() && part.size() < settings.batchRows() && bytes < settings.batchBytes(); ) {
           Row row = rows.next();
           partition = row.getInt(0);
-          part.add(new LogRecord(row.getLong(1), row.getLong(2), (byte[]) row.get(3)));
+          part.add(new LogRecord(row.getLong(1), row.getLong(2), Job.bytesOf(row)));
           bytes += part.get(part.size() - 1).bytes().length;
         }
         Set<String> before = Set.copyOf(stored);

@@ -200,6 +200,11 @@ public final class Job {
     return "{\"" + topic.name() + "\":" + (begins == null ? "[" + all + "]" : "{" + all + "}") + "}";
   }
 
+  /** A message without a value is one of no bytes. */
+  static byte[] bytesOf(Row row) {
+    return row.isNullAt(3) ? new byte[0] : (byte[]) row.get(3);
+  }
+
   /** What runs in the executors. */
   private record Tasks(Settings settings, int logId, int[] batchIds)
       implements MapPartitionsFunction<Row, PartitionWriter.Done> {
@@ -219,7 +224,7 @@ public final class Job {
 
             @Override
             public LogRecord next() {
-              LogRecord record = new LogRecord(row.getLong(1), row.getLong(2), (byte[]) row.get(3));
+              LogRecord record = new LogRecord(row.getLong(1), row.getLong(2), bytesOf(row));
               row = rows.hasNext() ? rows.next() : null;
               return record;
             }
