@@ -20,9 +20,9 @@ const CORRUPTED_DATA = 246;
 /** Between two starts for this reason: often enough for the sources, and no more than a hiccup. */
 const UP_MS_MIN = 15_000;
 
-/** Of this process since its start, merges included. */
+/** Of this process since its start, merges included; no row while there is none. */
 const FAILED_WRITES =
-  "SELECT sum(value) FROM system.events WHERE event = 'WriteBufferFromFileDescriptorWriteFailed'";
+  "SELECT value FROM system.events WHERE event = 'WriteBufferFromFileDescriptorWriteFailed'";
 
 /** @throws EngineError 243 when a write of this process has failed: nothing of it is sure. */
 export async function confirmWrites(session: Session): Promise<void> {
