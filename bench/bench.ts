@@ -17,6 +17,7 @@ import { measureFreshness, measureStart } from './freshness.ts';
 import { measureKafka } from './kafka.ts';
 import { measureLog } from './log.ts';
 import { type Report, toMarkdown } from './report.ts';
+import { measureSpark } from './spark.ts';
 import { measureStorage } from './storage.ts';
 import { measureThroughput } from './throughput.ts';
 import { measureWindow } from './window.ts';
@@ -32,6 +33,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Report | Report[]>>> = {
   storage: measureStorage,
   window: measureWindow,
   kafka: measureKafka,
+  spark: measureSpark,
 };
 
 const { values, positionals } = parseArgs({

@@ -79,7 +79,7 @@ public final class Job {
       spark.stop();
       code = 0;
     } catch (Settings.BadSetting | Topic.Refused e) {
-      System.err.println("spark: " + e.getMessage());
+      System.err.println("clickstream: " + e.getMessage());
     } catch (Exception e) {
       LOG.error("the job ends", e);
     }
