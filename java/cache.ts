@@ -64,14 +64,23 @@ export async function fetchJars(
   throw new ClusterError(`Maven could not fetch ${needs}: ${error.slice(0, 400)}`);
 }
 
-/** Runs it to its end and answers all that it wrote. */
+const RUN_MS_MAX = 3_600_000;
+
+/** Runs it to its end, or kills it when that takes too long, and answers all that it wrote. */
 export async function run(
   [command = '', ...parameters]: readonly string[],
   cwd: string,
   env: NodeJS.ProcessEnv,
   progress: (output: string) => void = () => undefined,
+  msMax: number = RUN_MS_MAX,
 ): Promise<{ code: number | null; output: string }> {
-  const child = spawn(command, parameters, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, parameters, {
+    cwd,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: msMax,
+    killSignal: 'SIGKILL',
+  });
   let output = '';
   child.stdout.on('data', (chunk) => (output += chunk));
   child.stderr.on('data', (chunk) => (output += chunk));

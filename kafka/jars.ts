@@ -3,8 +3,9 @@
  * metadata of a formatted controller, and a class archive that makes every start faster.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { access, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { findArchive, makeArchive } from '../java/archive.ts';
 import { CACHES, fetchJars, type Progress, run, shortHash, withLock } from '../java/cache.ts';
 import { ClusterError, type Java, jvmEnvironment } from '../java/java.ts';
 import { freeBase } from '../java/ports.ts';
@@ -42,12 +43,14 @@ export async function prepareKafka(
   progress: Progress,
 ): Promise<Kafka> {
   if (areJarsHere()) {
-    const archive = await findArchive(java);
+    const archive = await findArchive(java, CACHE);
     if (archive !== undefined) return kafkaWith(archive);
   }
   return withLock(CACHE, progress, async () => {
     if (!areJarsHere()) await fetchKafka(java, guard, progress);
-    return kafkaWith((await findArchive(java)) ?? (await makeArchive(java, guard, progress)));
+    return kafkaWith(
+      (await findArchive(java, CACHE)) ?? (await archiveClasses(java, guard, progress)),
+    );
   });
 }
 
@@ -55,22 +58,8 @@ function kafkaWith(archive: string): Kafka {
   return {
     libs: LIBS,
     metadata: join(CACHE, METADATA),
-    options: [`-XX:SharedArchiveFile=${join(CACHE, archive)}`],
+    options: [`-XX:SharedArchiveFile=${archive}`],
   };
-}
-
-/** An archive holds the paths of the jars and fits one Java; the JVM ignores one that does not fit. */
-function archiveName(java: Java, bytes: number): string {
-  return `${shortHash(java.version + CACHE)}-${bytes}.jsa`;
-}
-
-/** Only with the size that its name says: a JVM dies of an archive that was cut off. */
-async function findArchive(java: Java): Promise<string | undefined> {
-  for (const name of await readdir(CACHE)) {
-    if (!name.endsWith('.jsa')) continue;
-    if (name === archiveName(java, (await stat(join(CACHE, name))).size)) return name;
-  }
-  return undefined;
 }
 
 async function fetchKafka(
@@ -102,37 +91,27 @@ async function fetchKafka(
   await rename(part, CACHE);
 }
 
-/** Lets one node start and stop, and keeps the classes that it loaded. Without it all works too. */
-async function makeArchive(
+/** Lets one node start and stop, and keeps the classes that it loaded. */
+async function archiveClasses(
   java: Java,
   guard: readonly string[],
   progress: Progress,
 ): Promise<string> {
-  progress('making a class archive, so that later starts are faster');
   for (const name of await readdir(CACHE))
     if (![basename(LIBS), METADATA].includes(name))
       await rm(join(CACHE, name), { recursive: true });
   const folder = join(CACHE, 'archive');
-  const part = join(CACHE, 'archive.part');
-  const [place] = places('single', await freeBase());
-  check(place !== undefined, 'a single layout has a node');
-  await formatNode(folder, place.id, randomId(), join(CACHE, METADATA));
-  await writeFile(join(folder, 'server.properties'), properties(place, [place], 2_000));
-  const options = [`-XX:ArchiveClassesAtExit=${part}`];
-  const jvm = { program: java.program, libs: LIBS, options, guard };
-  const node = createNode(place, folder, jvm, () => undefined);
-  try {
+  const archive = await makeArchive(java, CACHE, progress, async (part) => {
+    const [place] = places('single', await freeBase());
+    check(place !== undefined, 'a single layout has a node');
+    await formatNode(folder, place.id, randomId(), join(CACHE, METADATA));
+    await writeFile(join(folder, 'server.properties'), properties(place, [place], 2_000));
+    const options = [`-XX:ArchiveClassesAtExit=${part}`];
+    const jvm = { program: java.program, libs: LIBS, options, guard };
+    const node = createNode(place, folder, jvm, () => undefined);
     await node.start();
     await node.stop();
-    await access(part);
-  } catch (error) {
-    // An empty one says that it was tried, and is ignored.
-    await writeFile(part, '');
-    const why = error instanceof Error ? error.message : String(error);
-    progress(`there is no class archive, so starts stay slower: ${why}`);
-  }
-  const name = archiveName(java, (await stat(part)).size);
-  await rename(part, join(CACHE, name));
+  });
   await rm(folder, { recursive: true, force: true });
-  return name;
+  return archive;
 }

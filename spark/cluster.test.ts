@@ -50,7 +50,7 @@ test('master, workers and the job have their ports and pages one after the other
 });
 
 test('the job’s page has nothing secret to show but what it conceals', () => {
-  const spark = { home: '/spark', job: '/spark/job.jar' };
+  const spark = { home: '/spark', job: '/spark/job.jar', archive: '/spark/a.jsa' };
   const size = { executorMemoryMb: 600, driverMemoryMb: 700, coresPerWorker: 2 };
   const job = jobProperties(spark, portsFrom(7077, 18080, 3), size, '/a folder/tmp');
   assert.equal(job['spark.executor.memory'], '600m');

@@ -14,6 +14,7 @@ import { freeBase, refuseTakenPorts } from '../java/ports.ts';
 import { realDisk } from '../src/log/disk.ts';
 import { findTools, prepareSpark } from './jars.ts';
 import {
+  archived,
   command,
   environment,
   jobProperties,
@@ -90,7 +91,7 @@ export async function startSpark(options: SparkOptions): Promise<SparkCluster> {
   const java = await findJava('Spark');
   const guard = await untilWeDie();
   const ports = await findPorts(options, count);
-  const spark = await prepareSpark(guard, progress);
+  const spark = await prepareSpark(java, guard, progress);
 
   await mkdir(options.folder, { recursive: true, mode: 0o700 });
   const folder = await realpath(options.folder);
@@ -106,12 +107,16 @@ export async function startSpark(options: SparkOptions): Promise<SparkCluster> {
     createJvm({
       name,
       folder: join(folder, name),
-      command: command(java.program, spark, temporary, DAEMON_HEAP_MB, [
+      command: command(java.program, spark.home, temporary, DAEMON_HEAP_MB, archived(spark), [
         ...main,
         ...['--host', '127.0.0.1', '--properties-file', settings],
       ]),
       guard,
-      environment: environment(spark, temporary),
+      environment: {
+        ...environment(spark.home, temporary),
+        // What a worker puts at the end of the class path of its executors.
+        SPARK_DIST_CLASSPATH: spark.job,
+      },
       log: 'spark.log',
       serves,
       startMsMax: START_MS_MAX,
@@ -133,14 +138,22 @@ export async function startSpark(options: SparkOptions): Promise<SparkCluster> {
   const driver = createJvm({
     name: 'job',
     folder: join(folder, 'job'),
-    command: command(java.program, spark, temporary, size.driverMemoryMb, [
-      ...[`${PACKAGE}.SparkSubmit`, '--properties-file', jobSettings],
-      // The jar is on the class path of driver and executors: nothing to copy to them.
-      ...['--class', 'clickstream.Job', 'spark-internal'],
-    ]),
+    command: command(
+      java.program,
+      spark.home,
+      temporary,
+      size.driverMemoryMb,
+      archived(spark),
+      [
+        ...[`${PACKAGE}.SparkSubmit`, '--properties-file', jobSettings],
+        // The jar is on the class path of driver and executors: nothing to copy to them.
+        ...['--class', 'clickstream.Job', 'spark-internal'],
+      ],
+      [spark.job],
+    ),
     guard,
     environment: {
-      ...environment(spark, temporary),
+      ...environment(spark.home, temporary),
       ...options.environment,
       CLICKSTREAM_SPARK_SCRATCH: join(folder, 'scratch'),
     },

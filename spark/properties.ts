@@ -1,4 +1,6 @@
 /** The ports of a Spark on this machine, and the settings and commands of its JVMs. */
+import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { jvmEnvironment } from '../java/java.ts';
@@ -42,21 +44,25 @@ const SMALL = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-XX:-UsePerfData'
 
 /** What Spark's own scripts open to it; a worker adds the same to its executors. */
 const OPENED = [
-  ...['lang', 'lang.invoke', 'lang.reflect', 'io', 'net', 'nio', 'util', 'util.concurrent'],
-  'util.concurrent.atomic',
-].map((name) => `java.base/java.${name}`);
-const OPENED_TOO = [
-  'java.base/jdk.internal.ref',
-  ...['sun.nio.ch', 'sun.nio.cs', 'sun.security.action', 'sun.util.calendar'].map(
-    (name) => `java.base/${name}`,
+  ...['io', 'lang', 'lang.invoke', 'lang.reflect', 'net', 'nio', 'util', 'util.concurrent'].map(
+    (name) => `java.base/java.${name}`,
   ),
+  'java.base/java.util.concurrent.atomic',
+  'java.base/jdk.internal.ref',
+  ...['nio.ch', 'nio.cs', 'security.action', 'util.calendar'].map(
+    (name) => `java.base/sun.${name}`,
+  ),
+  'java.security.jgss/sun.security.krb5',
 ];
 const MODULES = [
+  // For the last two, which Java 17 does not know yet.
   '-XX:+IgnoreUnrecognizedVMOptions',
   '--add-modules=jdk.incubator.vector',
-  ...[...OPENED, ...OPENED_TOO].map((name) => `--add-opens=${name}=ALL-UNNAMED`),
-  '-Djdk.reflect.useDirectMethodHandle=false',
+  ...OPENED.map((name) => `--add-opens=${name}=ALL-UNNAMED`),
   '-Dio.netty.tryReflectionSetAccessible=true',
+  '-Dio.netty.allocator.type=pooled',
+  '--sun-misc-unsafe-memory-access=allow',
+  '--enable-native-access=ALL-UNNAMED',
 ];
 
 /** @param temporary a folder that is emptied at the next start */
@@ -70,22 +76,33 @@ function options(temporary: string): string[] {
   ];
 }
 
-/** A command that runs a main class of Spark's. */
+/**
+ * A command that runs a main class of Spark's.
+ * @param own further options of this JVM
+ * @param job the jar of the job, if it is needed. A class archive fits every class path that begins
+ *   as the one it was made with, so it stands last.
+ */
 export function command(
   program: string,
-  spark: Spark,
+  home: string,
   temporary: string,
   heapMb: number,
+  own: readonly string[],
   main: readonly string[],
+  job: readonly string[] = [],
 ): string[] {
-  const classes = `${spark.job}:${join(spark.home, 'jars', '*')}`;
-  return [program, `-Xmx${heapMb}m`, ...options(temporary), ...MODULES, '-cp', classes, ...main];
+  // As a worker composes it for its executors.
+  const jars = join(home, 'jars');
+  const first = readdirSync(jars).filter((name) => name.startsWith('slf4j-api-'));
+  const paths = [join(home, 'conf'), ...[...first, '*'].map((name) => join(jars, name)), ...job];
+  const jvm = [`-Xmx${heapMb}m`, ...options(temporary), ...own, ...MODULES];
+  return [program, ...jvm, '-cp', paths.join(':'), ...main];
 }
 
-export function environment(spark: Spark, temporary: string): NodeJS.ProcessEnv {
+export function environment(home: string, temporary: string): NodeJS.ProcessEnv {
   return {
     ...jvmEnvironment(),
-    SPARK_HOME: spark.home,
+    SPARK_HOME: home,
     SPARK_SCALA_VERSION: '2.13',
     // What Spark binds to where nothing else says it, and what its pages link to.
     SPARK_LOCAL_IP: '127.0.0.1',
@@ -135,8 +152,7 @@ export function jobProperties(
     'spark.executor.memory': `${size.executorMemoryMb}m`,
     'spark.executor.cores': String(size.coresPerWorker),
     'spark.cores.max': String(size.coresPerWorker * workers),
-    'spark.executor.extraClassPath': spark.job,
-    'spark.executor.extraJavaOptions': options(temporary)
+    'spark.executor.extraJavaOptions': [...options(temporary), ...archived(spark)]
       .map((option) => `"${option}"`)
       .join(' '),
     'spark.locality.wait': '0s',
@@ -150,6 +166,23 @@ export function jobProperties(
     'spark.speculation': 'true',
     'spark.speculation.task.duration.threshold': '5s',
   };
+}
+
+/** The class archive, for a JVM of the cluster. */
+export function archived({ archive }: Spark): string[] {
+  return [`-XX:SharedArchiveFile=${archive}`];
+}
+
+/** Settings of the run whose classes are archived. */
+export function trainingProperties(folder: string): string {
+  return propertiesText({
+    ...sharedProperties(randomBytes(24).toString('hex'), join(folder, 'recovery')),
+    'spark.driver.host': '127.0.0.1',
+    'spark.driver.bindAddress': '127.0.0.1',
+    'spark.ui.port': '0',
+    'spark.executor.memory': '512m',
+    'spark.sql.warehouse.dir': join(folder, 'warehouse'),
+  });
 }
 
 /** As a file of Java properties. */
