@@ -100,7 +100,7 @@ final class Topic implements AutoCloseable {
     Map<Integer, Long> ends = offsets(OffsetSpec.latest());
     Map<Integer, Long> starts = offsets(OffsetSpec.earliest());
     List<Begin> begins = new ArrayList<>();
-    Map<Integer, PartitionWriter.Done> behind = new HashMap<>();
+    Map<Integer, OffsetAndMetadata> offsets = new HashMap<>();
     for (int partition = 0; partition < partitions; partition++) {
       long start = starts.get(partition);
       Committed known = committed.getOrDefault(partition, new Committed(start, start, 0, ""));
@@ -120,16 +120,12 @@ final class Topic implements AutoCloseable {
         offset = start;
       }
       begins.add(new Begin(offset, batchId));
-      if (isBehind)
-        behind.put(partition, new PartitionWriter.Done(partition, offset, offset, batchId, 0));
+      String note = isBehind ? noteOf(offset, offset, batchId) : known.note;
+      if (isBehind || committed.containsKey(partition))
+        offsets.put(partition, noted(isBehind ? offset : known.offset, note));
     }
     // Also to hear at once when the partitions are others'.
-    for (int partition = 0; partition < partitions; partition++) {
-      PartitionWriter.Done done = behind.get(partition);
-      Committed known = committed.get(partition);
-      if (done != null) commit(List.of(done));
-      else if (known != null) commit(partition, known.offset, known.note);
-    }
+    commit(offsets);
     return begins;
   }
 
@@ -199,18 +195,27 @@ final class Topic implements AutoCloseable {
 
   /** @throws Refused when the group has members: the partitions are theirs. */
   void commit(List<PartitionWriter.Done> all) throws InterruptedException {
-    for (PartitionWriter.Done done : all)
-      commit(
-          done.partition(),
-          done.to(),
-          "{\"from\":%d,\"to\":%d,\"batch_id\":%d}".formatted(done.from(), done.to(), done.batchId()));
+    Map<Integer, OffsetAndMetadata> offsets = new HashMap<>();
+    for (PartitionWriter.Done done : all) {
+      String note = noteOf(done.from(), done.to(), done.batchId());
+      offsets.put(done.partition(), noted(done.to(), note));
+    }
+    commit(offsets);
   }
 
-  private void commit(int partition, long offset, String note) throws InterruptedException {
-    var offsets =
-        Map.of(
-            new TopicPartition(kafka.topic(), partition),
-            new OffsetAndMetadata(offset, id + " " + note));
+  private static String noteOf(long from, long to, int batchId) {
+    return "{\"from\":%d,\"to\":%d,\"batch_id\":%d}".formatted(from, to, batchId);
+  }
+
+  private OffsetAndMetadata noted(long offset, String note) {
+    return new OffsetAndMetadata(offset, id + " " + note);
+  }
+
+  private void commit(Map<Integer, OffsetAndMetadata> byPartition) throws InterruptedException {
+    Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+    byPartition.forEach(
+        (partition, offset) -> offsets.put(new TopicPartition(kafka.topic(), partition), offset));
+    if (offsets.isEmpty()) return;
     try {
       answered(() -> admin.alterConsumerGroupOffsets(kafka.group(), offsets).all());
     } catch (UnknownMemberIdException e) {
