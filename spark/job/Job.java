@@ -34,6 +34,7 @@ public final class Job {
   private static final int FAILURES_MAX = 10;
   private static final long SOON_NS = TimeUnit.SECONDS.toNanos(60);
   private static final long WATCH_MS = 200;
+  private static final long CHECKPOINT_EVERY_MS = 60_000;
   private static final long TRIM_EVERY_NS = TimeUnit.SECONDS.toNanos(60);
 
   private final Settings settings;
@@ -147,6 +148,11 @@ public final class Job {
         .selectExpr("partition", "offset", "unix_millis(timestamp) AS ms", "value")
         .writeStream()
         .option("checkpointLocation", scratch.toString())
+        // Nobody reads the checkpoint again, so no batch waits for it to be written.
+        .option("asyncProgressTrackingEnabled", true)
+        .option("asyncProgressTrackingCheckpointIntervalMs", CHECKPOINT_EVERY_MS)
+        // Spark allows that for sinks that know what they have: this one does.
+        .option("_asyncProgressTrackingOverrideSinkSupportCheck", true)
         .trigger(Trigger.ProcessingTime(settings.triggerMs()))
         .foreachBatch((Dataset<Row> batch, Long number) -> finish(topic, tasks, batch))
         .start();
