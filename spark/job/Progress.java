@@ -68,7 +68,7 @@ final class Progress extends StreamingQueryListener {
     String row =
         String.format(
             Locale.ROOT,
-            "[%.3f,%d,%d,%d,%.1f,%.1f,%d,%d,%d,%d]%n",
+            "[\"%.3f\",%d,%d,%d,%.1f,%.1f,%d,%d,%d,%d]%n",
             System.currentTimeMillis() / 1000.0,
             logId, batch, rows, finite(inputRate), finite(processRate), batchMs, insertMs, lag, executors);
     try {
