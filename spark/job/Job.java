@@ -161,7 +161,8 @@ public final class Job {
   /** One task for each partition that has records; committed when all of them are in the store. */
   private void finish(Topic topic, Tasks tasks, Dataset<Row> batch)
       throws InterruptedException {
-    atWork.lock();
+    // A stop holds it and waits for the end of this thread, which it interrupts.
+    atWork.lockInterruptibly();
     try {
       var done =
           batch
