@@ -159,7 +159,11 @@ final class Topic implements AutoCloseable {
       TopicPartition at = new TopicPartition(kafka.topic(), partition);
       consumer.assign(List.of(at));
       consumer.seek(at, offset);
-      for (var record : consumer.poll(READ_MAX)) if (record.offset() == offset) return record;
+      var found = consumer.poll(READ_MAX);
+      // That says nothing of the record: its broker is gone, and the next one does not lead yet.
+      if (found.isEmpty())
+        throw new IllegalStateException("partition " + partition + " gave no record in time");
+      for (var record : found) if (record.offset() == offset) return record;
       return null;
     }
   }
