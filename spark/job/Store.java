@@ -18,6 +18,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 final class Store {
   /** What an answer means for whoever has asked. */
@@ -146,12 +149,21 @@ final class Store {
             .POST(HttpRequest.BodyPublishers.ofByteArray(body))
             .build();
     HttpResponse<String> response;
+    var answer = http.sendAsync(request, HttpResponse.BodyHandlers.ofString(StandardCharsets.UTF_8));
     try {
-      response = http.send(request, HttpResponse.BodyHandlers.ofString(StandardCharsets.UTF_8));
-    } catch (ConnectException e) {
-      throw new StoreException(Trouble.UNKNOWN, "The store does not answer.", e);
-    } catch (IOException e) {
-      throw new StoreException(Trouble.UNKNOWN, "The store has not answered: " + e.getMessage(), e);
+      // The limit of the request ends with the head of its answer; the body may take as long again.
+      response = answer.get(2 * max.toMillis(), TimeUnit.MILLISECONDS);
+    } catch (TimeoutException e) {
+      throw new StoreException(Trouble.UNKNOWN, "The store has not ended its answer in time.", e);
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof ConnectException)
+        throw new StoreException(Trouble.UNKNOWN, "The store does not answer.", e);
+      if (e.getCause() instanceof IOException cause)
+        throw new StoreException(Trouble.UNKNOWN, "The store has not answered: " + cause.getMessage(), e);
+      throw new IllegalStateException(e.getCause());
+    } finally {
+      // Of one that was given up, or interrupted.
+      answer.cancel(true);
     }
     if (response.statusCode() != 200) throw troubleOf(response);
     return response.body();
