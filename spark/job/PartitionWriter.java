@@ -71,8 +71,10 @@ final class PartitionWriter {
   /** All numbers that this executor has taken the partition under, and the last of them. */
   private final Set<Long> numbers = new HashSet<>();
   private long owner;
-  /** The offset after what is known to be in the store, as long as nobody else has written. */
-  private long next = UNKNOWN;
+  /** The window knows what the store holds of the places before this one. */
+  private long seenTo;
+  /** Nothing is in behind `seenTo`, as long as nobody else has written. */
+  private boolean isSure;
   private int batchId;
   private volatile Window window;
   private Map<String, List<Long>> erased = Map.of();
@@ -125,13 +127,15 @@ final class PartitionWriter {
     List<Decoded> decoded = part.stream().map(Mapping::decode).toList();
     long untilNs = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(TROUBLE_MS_MAX);
     for (long waitMs = RETRY_MS; ; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
-      boolean isNext = part.get(0).offset() == next;
+      boolean isNext = isSure && part.get(0).offset() == seenTo;
       // Whatever goes wrong from here on may have left some of it in the store.
-      next = UNKNOWN;
+      isSure = false;
       try {
         Map<Long, Boolean> held = isNext ? Map.of() : lookFor(part);
         if (isInserted(decoded, held)) {
-          next = part.get(part.size() - 1).offset() + 1;
+          // Beyond `seenTo` already where the store held more than this part: then the next one looks.
+          seenTo = Math.max(seenTo, part.get(part.size() - 1).offset() + 1);
+          isSure = true;
           return;
         }
       } catch (StoreException trouble) {
@@ -150,6 +154,13 @@ final class PartitionWriter {
     Map<Long, Boolean> held = records.held(logId, partition, from, to);
     Records.LastPlace last = records.last(logId, partition, Math.max(0, from - 1));
     if (last != null && last.batchId() > batchId) batchId = last.batchId();
+    long storedTo = last == null ? from : last.offset() + 1;
+    boolean isSeen = storedTo <= seenTo || (from <= seenTo && storedTo <= to);
+    // Others have written, or an INSERT came in of which no answer came.
+    if (window == null || !isSeen) {
+      openWindow();
+      seenTo = storedTo;
+    }
     LOG.info("partition {}: looked for {} to {}, {} are held", partition, from, to, held.size());
     return held;
   }
@@ -170,10 +181,7 @@ final class PartitionWriter {
     numbers.add(number);
     records.takeOver(logId, partition, number);
     owner = number;
-    if (window == null) {
-      erasedSinceMs = Long.MAX_VALUE;
-      openWindow();
-    }
+    erasedSinceMs = Long.MAX_VALUE;
   }
 
   /** Right at once, because all that the store holds is asked for; then loaded, the newest first. */
