@@ -85,7 +85,7 @@ async function isSentOn({ url }: Member): Promise<boolean> {
 }
 
 /** Of every record of the log. An answer holds for some seconds: it is asked for until it is new. */
-async function sumCloses({ url }: Member): Promise<void> {
+export async function sumCloses({ url }: Member): Promise<void> {
   const ends = (await readProgress(url))?.ends ?? [];
   const records = ends.reduce((total, end) => total + end, 0);
   let sum: PipelineAnswer;

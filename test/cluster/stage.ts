@@ -54,6 +54,7 @@ export interface Member {
 
 export interface Stage {
   readonly kafka: KafkaCluster;
+  readonly server: EngineServer;
   readonly admin: Admin;
   readonly store: Store;
   readonly storeAccess: ClickHouseOptions;
@@ -114,6 +115,7 @@ export async function startStage(name: string): Promise<Stage> {
 
   return {
     kafka,
+    server,
     admin,
     store,
     storeAccess,

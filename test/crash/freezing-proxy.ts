@@ -20,17 +20,22 @@ export type Moment =
 
 export interface FreezingProxy {
   port: number;
-  /** Freezes the process at its next INSERT; resolves when it is frozen. */
-  freeze(pid: number, moment: Moment): Promise<void>;
-  /** Continues the process, and what was held back. */
+  /**
+   * Freezes the process at its next INSERT; resolves with its id when it is frozen. Where several
+   * processes come through here it is told, from the port of its connection, which one inserts.
+   */
+  freeze(pid: number | PidOf, moment: Moment): Promise<number>;
+  /** Continues the process, if it is still there, and what was held back. */
   thaw(): void;
   close(): Promise<void>;
 }
 
+type PidOf = (port: number) => Promise<number>;
+
 interface Plan {
-  pid: number;
+  pid: number | PidOf;
   moment: Moment;
-  frozen: PromiseWithResolvers<void>;
+  frozen: PromiseWithResolvers<number>;
   thawed: PromiseWithResolvers<void>;
 }
 
@@ -38,14 +43,15 @@ const LOOK_AGAIN_MS = 2;
 
 export async function startFreezingProxy(storeUrl: string): Promise<FreezingProxy> {
   let next: Plan | undefined;
-  let frozen: Plan | undefined;
+  let frozen: { pid: number; thawed: PromiseWithResolvers<void> } | undefined;
 
-  async function stop(plan: Plan): Promise<void> {
-    process.kill(plan.pid, 'SIGSTOP');
-    while (!(await isStopped(plan.pid))) await sleep(LOOK_AGAIN_MS);
-    frozen = plan;
-    plan.frozen.resolve();
-    await plan.thawed.promise;
+  async function stop({ pid: of, frozen: isFrozen, thawed }: Plan, port: number): Promise<void> {
+    const pid = typeof of === 'number' ? of : await of(port);
+    process.kill(pid, 'SIGSTOP');
+    while (!(await isStopped(pid))) await sleep(LOOK_AGAIN_MS);
+    frozen = { pid, thawed };
+    isFrozen.resolve(pid);
+    await thawed.promise;
   }
 
   async function forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -55,7 +61,8 @@ export async function startFreezingProxy(storeUrl: string): Promise<FreezingProx
     );
     const plan = isInsert ? next : undefined;
     if (plan !== undefined) next = undefined;
-    if (plan?.moment === 'before it is sent') await stop(plan);
+    const port = request.socket.remotePort ?? 0;
+    if (plan?.moment === 'before it is sent') await stop(plan, port);
     const { 'content-length': _, ...headers } = request.headers;
     const to = openRequest(new URL(request.url ?? '/', storeUrl), {
       method: request.method ?? 'GET',
@@ -66,12 +73,12 @@ export async function startFreezingProxy(storeUrl: string): Promise<FreezingProx
     if (plan?.moment === 'in the middle of its body') {
       const half = Math.ceil(body.length / 2);
       await new Promise((resolve) => to.write(body.subarray(0, half), resolve));
-      await stop(plan);
+      await stop(plan, port);
       to.end(body.subarray(half));
     } else to.end(body);
     const [from] = await answered;
     const answer = Buffer.concat(await from.toArray());
-    if (plan?.moment === 'before its answer arrives') await stop(plan);
+    if (plan?.moment === 'before its answer arrives') await stop(plan, port);
     response.writeHead(from.statusCode ?? 500, from.headers).end(answer);
   }
 
@@ -85,11 +92,16 @@ export async function startFreezingProxy(storeUrl: string): Promise<FreezingProx
     port: address.port,
     async freeze(pid, moment) {
       next = { pid, moment, frozen: Promise.withResolvers(), thawed: Promise.withResolvers() };
-      await next.frozen.promise;
+      return next.frozen.promise;
     },
     thaw() {
       if (frozen === undefined) return;
-      process.kill(frozen.pid, 'SIGCONT');
+      try {
+        process.kill(frozen.pid, 'SIGCONT');
+      } catch (error) {
+        // It was killed meanwhile; its INSERT may come all the same.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
       frozen.thawed.resolve();
       frozen = undefined;
     },
