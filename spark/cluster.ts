@@ -103,13 +103,13 @@ export async function startSpark(options: SparkOptions): Promise<SparkCluster> {
   const settings = join(folder, 'spark.properties');
   const jobSettings = join(folder, 'job.properties');
   const masterUrl = `spark://127.0.0.1:${ports.master}`;
-  const daemon = (name: string, serves: string, main: readonly string[]) =>
+  const daemon = (name: string, serves: string, host: string, main: readonly string[]) =>
     createJvm({
       name,
       folder: join(folder, name),
       command: command(java.program, spark.home, temporary, DAEMON_HEAP_MB, archived(spark), [
         ...main,
-        ...['--host', '127.0.0.1', '--properties-file', settings],
+        ...['--host', host, '--properties-file', settings],
       ]),
       guard,
       environment: {
@@ -123,13 +123,13 @@ export async function startSpark(options: SparkOptions): Promise<SparkCluster> {
       stopMsMax: DAEMON_STOP_MS_MAX,
       onDeath: progress,
     });
-  const master = daemon('master', 'I have been elected leader', [
+  const master = daemon('master', 'I have been elected leader', '127.0.0.1', [
     ...[`${PACKAGE}.master.Master`, '--port', `${ports.master}`],
     ...['--webui-port', `${ports.masterUi}`],
   ]);
   const workers = ports.workers.map((port, i) => {
     const name = `worker-${i + 1}`;
-    return daemon(name, 'Successfully registered with master', [
+    return daemon(name, 'Successfully registered with master', hostOf(i), [
       ...[`${PACKAGE}.worker.Worker`, masterUrl, '--port', `${port}`],
       ...['--webui-port', `${ports.workerUis[i]}`, '--work-dir', join(folder, name, 'work')],
       ...['--cores', `${size.coresPerWorker}`, '--memory', `${size.executorMemoryMb}m`],
@@ -210,6 +210,14 @@ export async function startSpark(options: SparkOptions): Promise<SparkCluster> {
     },
     close,
   };
+}
+
+/**
+ * Of each worker: Spark tries a task that hangs beside it on another host only. Linux takes all of
+ * 127 for this machine; elsewhere such a task waits until its executor is given up.
+ */
+function hostOf(worker: number): string {
+  return process.platform === 'linux' ? `127.0.0.${worker + 1}` : '127.0.0.1';
 }
 
 async function findPorts({ port, uiPort }: SparkOptions, workers: number): Promise<Ports> {
