@@ -81,7 +81,7 @@ public final class Job {
       code = 0;
     } catch (Settings.BadSetting | Topic.Refused e) {
       System.err.println("clickstream: " + e.getMessage());
-    } catch (Exception e) {
+    } catch (Throwable e) {
       LOG.error("the job ends", e);
     }
     // Threads of Spark would keep the process alive.
