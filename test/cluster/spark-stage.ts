@@ -107,7 +107,7 @@ export async function startSparkStage(topic: string, records: number): Promise<S
         });
       },
       caught: (moment, member) =>
-        proxy.freeze(async (port) => member?.pid ?? connectedFrom(port, spark), moment),
+        proxy.freeze(async (port) => member?.pid ?? connected(port, proxy.port, spark), moment),
       letGo: () => proxy.thaw(),
       isLeft: () =>
         until(async () => {
@@ -128,12 +128,18 @@ export async function startSparkStage(topic: string, records: number): Promise<S
   }
 }
 
-/** The executor that has this port as its end of a connection. */
-async function connectedFrom(port: number, spark: SparkCluster): Promise<number> {
-  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+/** The executor that has the connection from this port to that one. */
+async function connected(
+  from: number,
+  to: number,
+  spark: SparkCluster,
+): Promise<number | undefined> {
+  const [local, remote] = [from, to].map(
+    (port) => `:${port.toString(16).toUpperCase().padStart(4, '0')}`,
+  ) as [string, string];
   const table = (await readFile('/proc/net/tcp', 'utf8')).split('\n');
-  const words = table.map((line) => line.trim().split(/\s+/));
-  const inode = words.find(([, from = '']) => from.endsWith(local))?.[9];
+  const rows = table.map((line) => line.trim().split(/\s+/));
+  const inode = rows.find(([, a = '', b = '']) => a.endsWith(local) && b.endsWith(remote))?.[9];
   for (const pid of await spark.executors()) {
     const files = join('/proc', String(pid), 'fd');
     for (const name of await readdir(files).catch(() => [])) {
@@ -141,5 +147,5 @@ async function connectedFrom(port: number, spark: SparkCluster): Promise<number>
       if (path === `socket:[${inode}]`) return pid;
     }
   }
-  throw new Error(`port ${port} is no executor's`);
+  return undefined;
 }

@@ -30,7 +30,8 @@ export interface FreezingProxy {
   close(): Promise<void>;
 }
 
-type PidOf = (port: number) => Promise<number>;
+/** Undefined when it is none of those that are meant. */
+type PidOf = (port: number) => Promise<number | undefined>;
 
 interface Plan {
   pid: number | PidOf;
@@ -39,14 +40,25 @@ interface Plan {
   thawed: PromiseWithResolvers<void>;
 }
 
+type Caught = Plan & { pid: number };
+
 const LOOK_AGAIN_MS = 2;
 
 export async function startFreezingProxy(storeUrl: string): Promise<FreezingProxy> {
   let next: Plan | undefined;
   let frozen: { pid: number; thawed: PromiseWithResolvers<void> } | undefined;
 
-  async function stop({ pid: of, frozen: isFrozen, thawed }: Plan, port: number): Promise<void> {
-    const pid = typeof of === 'number' ? of : await of(port);
+  async function catches(port: number): Promise<Caught | undefined> {
+    const plan = next;
+    if (plan === undefined) return undefined;
+    const pid = typeof plan.pid === 'number' ? plan.pid : await plan.pid(port);
+    // Another one may have come to the question first.
+    if (pid === undefined || next !== plan) return undefined;
+    next = undefined;
+    return { ...plan, pid };
+  }
+
+  async function stop({ pid, frozen: isFrozen, thawed }: Caught): Promise<void> {
     process.kill(pid, 'SIGSTOP');
     while (!(await isStopped(pid))) await sleep(LOOK_AGAIN_MS);
     frozen = { pid, thawed };
@@ -59,10 +71,8 @@ export async function startFreezingProxy(storeUrl: string): Promise<FreezingProx
     const isInsert = /INSERT\s+INTO\s+records/i.test(
       decodeURIComponent((request.url ?? '').replaceAll('+', ' ')),
     );
-    const plan = isInsert ? next : undefined;
-    if (plan !== undefined) next = undefined;
-    const port = request.socket.remotePort ?? 0;
-    if (plan?.moment === 'before it is sent') await stop(plan, port);
+    const plan = isInsert ? await catches(request.socket.remotePort ?? 0) : undefined;
+    if (plan?.moment === 'before it is sent') await stop(plan);
     const { 'content-length': _, ...headers } = request.headers;
     const to = openRequest(new URL(request.url ?? '/', storeUrl), {
       method: request.method ?? 'GET',
@@ -73,12 +83,12 @@ export async function startFreezingProxy(storeUrl: string): Promise<FreezingProx
     if (plan?.moment === 'in the middle of its body') {
       const half = Math.ceil(body.length / 2);
       await new Promise((resolve) => to.write(body.subarray(0, half), resolve));
-      await stop(plan, port);
+      await stop(plan);
       to.end(body.subarray(half));
     } else to.end(body);
     const [from] = await answered;
     const answer = Buffer.concat(await from.toArray());
-    if (plan?.moment === 'before its answer arrives') await stop(plan, port);
+    if (plan?.moment === 'before its answer arrives') await stop(plan);
     response.writeHead(from.statusCode ?? 500, from.headers).end(answer);
   }
 
