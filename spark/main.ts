@@ -2,8 +2,10 @@
  * `npm run spark`: a real Spark on this machine whose job is the processor, until Ctrl-C; or for some
  * time of history, until that is done.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { ClusterError, takenByNpm } from '../java/java.ts';
+import type { Jvm } from '../java/jvm.ts';
 import { AppError } from '../src/base/errors.ts';
 import { readConfig } from '../src/config.ts';
 import { type SparkCluster, startSpark } from './cluster.ts';
@@ -13,6 +15,7 @@ import { SPARK_VERSION } from './jars.ts';
 import { portCounts } from './properties.ts';
 
 const WORKERS_MAX = 16;
+const SAY_EVERY_MS = 500;
 
 const HELP = `A real Spark ${SPARK_VERSION} on this machine, reachable from it alone, that takes events from the log on
 Kafka into the store. It needs a JDK of Java 17 or later and, the first time, Maven.
@@ -106,9 +109,21 @@ async function main(): Promise<void> {
 
 `);
   if (history === undefined) return;
-  const code = await spark.driver.ended();
-  print(await spark.driver.output());
-  await stop(code ?? 1);
+  await stop((await printed(spark.driver)) ?? 1);
+}
+
+/** Prints what the job says while it works; resolves with its exit code. */
+async function printed(driver: Jvm): Promise<number | null> {
+  let length = 0;
+  const more = async (): Promise<void> => {
+    const said = await driver.output();
+    print(said.slice(length));
+    length = said.length;
+  };
+  const end = driver.ended().then(() => true);
+  while (!(await Promise.race([end, delay(SAY_EVERY_MS, false)]))) await more();
+  await more();
+  return driver.ended();
 }
 
 /** @throws ClusterError that says what is wrong. */

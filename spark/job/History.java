@@ -1,34 +1,57 @@
 /*
- * Records of a range of time once more: into a fresh table, which then takes the place of the months
- * that it is of, each in one step. What became of a place stays as it is: a stored event stays stored,
- * a repeated one repeated. A refused one, or a place without a row, is decided anew, and is never
- * stored beside a copy. docs/decisions/0010-spark.md
+ * Records of a range of time once more: into a fresh table, whose months then take the place of those
+ * of `records`, each in one step. Who is dead, late or a second one breaks nothing: each job has a
+ * table of its own, and the step is refused unless the job still holds every partition.
+ * docs/decisions/0010-spark.md
  */
 package clickstream;
 
+import static org.apache.spark.sql.functions.max;
+import static org.apache.spark.sql.functions.min;
+
+import clickstream.Store.StoreException;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Function;
 import org.apache.kafka.clients.admin.OffsetSpec;
-import org.apache.spark.api.java.function.MapPartitionsFunction;
+import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 final class History {
-  private static final String FRESH = "records_fresh";
-  /** Places that are copied at once: the embedded engine does nothing else meanwhile. */
-  private static final long COPY_PLACES = 1 << 20;
-  private static final long HOLDER_MAX = (1L << 48) - 1;
+  private static final Logger LOG = LoggerFactory.getLogger(History.class);
+  private static final String TABLES = "records_fresh_";
+  /** Places that are copied by one statement: the embedded engine inserts nothing else meanwhile. */
+  private static final long COPY_PLACES = 1 << 17;
+  /** Places that are compared by one statement. */
+  private static final long COMPARE_PLACES = 1 << 20;
+  private static final long HOLDER_MAX = 1L << 48;
+  /** Nothing that is done to stored rows takes longer, or whoever holds the partition is dead. */
+  private static final long HELD_MS_MAX = 90_000;
+  private static final long LOOK_AGAIN_MS = 250;
+  private static final long SAY_EVERY_MS = 10_000;
+  /** Of a month, when processors have not waited for it. */
+  private static final int TRIES = 3;
 
   /** Offsets of a partition, from one to before another. */
-  private record Range(int partition, long from, long to) implements java.io.Serializable {}
+  private record Range(int partition, long from, long to) {
+    String where() {
+      return "log_partition = %d AND log_offset >= %d AND log_offset < %d".formatted(partition, from, to);
+    }
+  }
 
   private final Settings settings;
   private final SparkSession spark;
@@ -36,6 +59,12 @@ final class History {
   private final Store store;
   private final Records records;
   private final int logId;
+  private final long holder = ThreadLocalRandom.current().nextLong(Records.HOLDER_MIN, HOLDER_MAX);
+  private final List<String> swapped = new ArrayList<>();
+  private String fresh = TABLES + holder;
+  private long limitMs;
+  private List<Range> ranges;
+  private String inRanges;
 
   History(Settings settings, SparkSession spark, Topic topic) throws InterruptedException {
     this.settings = settings;
@@ -46,269 +75,346 @@ final class History {
     this.logId = records.registerLog(topic.id);
   }
 
-  /** @param times of the append, in ms since 1970, from the first to before the second */
+  /**
+   * @param times of the append, in ms since 1970, from the first to before the second
+   * @throws Topic.Refused in one sentence that says how it is
+   */
   void run(Settings.Times times) throws InterruptedException {
-    List<Range> ranges = ranges(times);
-    if (ranges.isEmpty()) throw new Topic.Refused("The topic has no processed records of that time.");
-    store.command("DROP TABLE IF EXISTS " + FRESH + " SYNC");
-    store.command("CREATE TABLE " + FRESH + " AS records");
-    // Rows keep the number of who wrote them.
-    store.command("ALTER TABLE " + FRESH + " DROP CONSTRAINT fence");
-    say("processing " + ranges.stream().mapToLong((range) -> range.to - range.from).sum() + " records again");
-    process(ranges);
-    String inRanges = inRanges(ranges);
-    List<String> months = months(inRanges);
-    Map<String, Long> copiedTo = new HashMap<>();
-    copy(months, inRanges, copiedTo);
-    swap(months, inRanges, copiedTo);
-    store.command("DROP TABLE " + FRESH + " SYNC");
+    limitMs = limitMs();
+    ranges = ranges(times);
+    if (ranges.isEmpty()) throw new Topic.Refused("The topic has no processed records of that time (any more).");
+    inRanges = "(log_id = " + logId + " AND (" + joined(" OR ", ranges, Range::where) + "))";
+    refuseOtherLogs();
+    try {
+      replaceMonths();
+    } catch (StoreException trouble) {
+      LOG.error("the store fails", trouble);
+      throw new Topic.Refused(trouble.getMessage() + " " + howFar());
+    } finally {
+      drop(fresh);
+    }
   }
 
+  private void replaceMonths() throws InterruptedException {
+    takeTable();
+    Set<String> months = new TreeSet<>(monthsOf("records", inRanges));
+    for (String month : months) attach(month);
+    delete(fresh, inRanges);
+    long total = ranges.stream().mapToLong((range) -> range.to - range.from).sum();
+    say("processing " + total + " records again, of the months " + String.join(", ", months));
+    process(total, inMonths(months));
+    closeTable();
+    // A row may be of another month now.
+    for (String month : monthsOf(fresh, "1")) if (months.add(month)) attach(month);
+    refuseUnlessWhole(inMonths(months));
+    for (String month : months) swap(month);
+    say("done: " + total + " records were processed again, swapped in: " + String.join(", ", swapped));
+  }
+
+  private String howFar() {
+    return swapped.isEmpty()
+        ? "Nothing was swapped in: run it again."
+        : "Only months " + String.join(", ", swapped) + " were swapped in: run it again.";
+  }
+
+  /**
+   * From the first record of that time to the last, in each partition. What was put on a spool, or came
+   * from a clock that is ahead, has others around it: these are processed again as well.
+   */
   private List<Range> ranges(Settings.Times times) throws InterruptedException {
     // What a time limit took out stays out.
-    long limitMs =
-        store
-            .select(
-                "SELECT toUnixTimestamp64Milli(max(expired_before)) FROM removals WHERE kind = 'expired'",
-                Map.of())
-            .get(0)
-            .get(0)
-            .asLong();
     long fromMs = Math.max(times.fromMs(), limitMs);
     Map<Integer, Long> from = topic.offsets(OffsetSpec.forTimestamp(fromMs));
-    Map<Integer, Long> to = topic.offsets(OffsetSpec.forTimestamp(times.toMs()));
-    List<Range> ranges = new ArrayList<>();
+    Map<Integer, Long> starts = topic.offsets(OffsetSpec.earliest());
+    List<Range> possible = new ArrayList<>();
     for (int partition = 0; partition < topic.partitions; partition++) {
       // What is not stored yet is the business of who processes the topic.
-      long done = topic.committedTo(partition);
-      long first = from.get(partition) < 0 ? done : from.get(partition);
-      long past = Math.min(done, to.get(partition) < 0 ? done : to.get(partition));
-      if (first < past) ranges.add(new Range(partition, first, past));
+      long committed = topic.committedTo(partition);
+      Records.LastPlace last = records.last(logId, partition, Math.max(0, committed - 1));
+      long done = last == null ? committed : Math.max(committed, last.offset() + 1);
+      long first = from.get(partition);
+      if (first < 0 || first >= done) continue;
+      possible.add(new Range(partition, first, done));
+      if (first > 0 && first == starts.get(partition))
+        say("of partition %d the topic has no records before %d any more: older rows stay as they are".formatted(partition, first));
     }
-    return ranges;
+    if (possible.isEmpty()) return List.of();
+    return read(possible)
+        .where("ms >= " + fromMs + " AND ms < " + times.toMs())
+        .groupBy("partition")
+        .agg(min("offset"), max("offset"))
+        .sort("partition")
+        .collectAsList()
+        .stream()
+        .map((row) -> new Range(row.getInt(0), row.getLong(1), row.getLong(2) + 1))
+        .toList();
   }
 
-  private void process(List<Range> ranges) {
-    Tasks tasks = new Tasks(settings, logId);
-    var source =
-        spark
-            .read()
-            .format("kafka")
-            .option("kafka.bootstrap.servers", settings.kafka().brokers())
-            .option("assign", json(ranges, (range) -> "" + range.partition))
-            .option("startingOffsets", json(ranges, (range) -> "\"" + range.partition + "\":" + range.from))
-            .option("endingOffsets", json(ranges, (range) -> "\"" + range.partition + "\":" + range.to))
-            .option("failOnDataLoss", true);
-    settings.kafka().client().forEach((name, value) -> source.option("kafka." + name, value));
-    source
-        .load()
-        .selectExpr("partition", "offset", "unix_millis(timestamp) AS ms", "value")
-        .mapPartitions(tasks, Encoders.LONG())
-        .collectAsList();
+  /** Rows of before this time were taken out. */
+  private long limitMs() throws InterruptedException {
+    return number(
+        "SELECT toUnixTimestamp64Milli(max(expired_before)) FROM removals WHERE kind = 'expired'");
   }
 
-  private String json(List<Range> ranges, java.util.function.Function<Range, String> part) {
-    String all = String.join(",", ranges.stream().map(part).toList());
-    boolean isObject = all.startsWith("\"");
-    return "{\"" + topic.name() + "\":" + (isObject ? "{" + all + "}" : "[" + all + "]") + "}";
+  /** Who processes another log cannot be made to wait, and must not insert in the moment of a swap. */
+  private void refuseOtherLogs() throws InterruptedException {
+    long rows =
+        number(
+            "SELECT count() FROM records WHERE received_at > now64(3, 'UTC') - INTERVAL 1 HOUR AND log_id != "
+                + logId);
+    if (rows > 0)
+      throw new Topic.Refused(
+          "Events of another log have come in within the last hour: stop what processes it, and run this again an hour later.");
   }
 
-  private String inRanges(List<Range> ranges) {
-    return "(log_id = "
-        + logId
-        + " AND ("
-        + String.join(
-            " OR ",
-            ranges.stream()
-                .map((range) -> "log_partition = %d AND log_offset >= %d AND log_offset < %d".formatted(range.partition, range.from, range.to))
-                .toList())
-        + "))";
+  /** From its return on no other job has a table: what it would still do is refused. */
+  private void takeTable() throws InterruptedException {
+    store.command("CREATE TABLE " + fresh + " AS records");
+    // Rows keep the number of who wrote them.
+    store.command("ALTER TABLE " + fresh + " DROP CONSTRAINT fence");
+    var others =
+        store.select(
+            "SELECT name FROM system.tables WHERE database = currentDatabase()"
+                + " AND startsWith(name, {tables:String}) AND name != {own:String}",
+            Map.of("tables", TABLES, "own", fresh));
+    for (JsonNode other : others) {
+      String name = other.get(0).asText();
+      drop(name);
+      say("a job of before had not ended: its table is dropped");
+      release(Long.parseLong(name.substring(TABLES.length()).split("_")[0]));
+    }
   }
 
-  /** Of the rows of before and of now. */
-  private List<String> months(String inRanges) throws InterruptedException {
+  /** From its return on nothing of an executor comes in any more, however late it wakes up. */
+  private void closeTable() throws InterruptedException {
+    String open = fresh;
+    store.command("RENAME TABLE " + open + " TO " + open + "_whole");
+    fresh = open + "_whole";
+    store.settle(List.of(open));
+  }
+
+  private void drop(String table) throws InterruptedException {
+    store.command("DROP TABLE IF EXISTS " + table + " SYNC SETTINGS max_table_size_to_drop = 0");
+  }
+
+  private List<String> monthsOf(String table, String where) throws InterruptedException {
     return store
         .select(
-            "SELECT DISTINCT toString(toYYYYMM(received_at)) AS month FROM records WHERE "
-                + inRanges
-                + " UNION DISTINCT SELECT DISTINCT toString(toYYYYMM(received_at)) FROM "
-                + FRESH
-                + " ORDER BY month",
+            "SELECT DISTINCT toString(toYYYYMM(received_at)) AS month FROM %s WHERE %s ORDER BY month"
+                .formatted(table, where),
             Map.of())
         .stream()
         .map((row) -> row.get(0).asText())
         .toList();
   }
 
-  /** The other rows of these months, from where the last copy ended; notes how far it came. */
-  private void copy(List<String> months, String inRanges, Map<String, Long> copiedTo)
-      throws InterruptedException {
-    String ofMonths = "toYYYYMM(received_at) IN (" + String.join(", ", months) + ")";
-    var ends =
-        store.select(
-            "SELECT log_id, log_partition, min(log_offset), max(log_offset) + 1 FROM records WHERE "
-                + ofMonths
-                + " GROUP BY ALL ORDER BY ALL",
-            Map.of());
-    for (JsonNode end : ends) {
-      String at = "log_id = %s AND log_partition = %s".formatted(end.get(0), end.get(1));
-      long past = end.get(3).asLong();
-      long from = copiedTo.getOrDefault(at, end.get(2).asLong());
-      for (; from < past; from += COPY_PLACES) {
-        store.command(
-            "INSERT INTO %s SELECT * FROM records WHERE %s AND %s AND log_offset >= %d AND log_offset < %d AND NOT %s"
-                .formatted(FRESH, ofMonths, at, from, Math.min(past, from + COPY_PLACES), inRanges));
-      }
-      copiedTo.put(at, past);
-    }
+  private static String inMonths(Set<String> months) {
+    return months.isEmpty() ? "0" : "toYYYYMM(received_at) IN (" + String.join(", ", months) + ")";
   }
 
-  /** While nobody writes: the last rows, what was erased meanwhile, and the months in one step each. */
-  private void swap(List<String> months, String inRanges, Map<String, Long> copiedTo)
-      throws InterruptedException {
-    long holder = ThreadLocalRandom.current().nextLong(Records.HOLDER_MIN, HOLDER_MAX);
-    for (int partition = 0; partition < topic.partitions; partition++)
-      records.takeOver(logId, partition, holder);
-    try {
-      copy(months, inRanges, copiedTo);
-      deleteErased(FRESH);
-      refuseUnlessWhole(months);
-      for (int partition = 0; partition < topic.partitions; partition++)
-        if (records.ownerOf(logId, partition) != holder)
-          throw new Topic.Refused("Another one works on what is stored: try again when it has ended.");
-      for (String month : months) {
-        store.command("ALTER TABLE records REPLACE PARTITION " + month + " FROM " + FRESH);
-        say("month " + month + " is swapped in");
-      }
-      // Who began to erase in this moment has recorded it first.
-      deleteErased("records");
-    } finally {
-      for (int partition = 0; partition < topic.partitions; partition++)
-        records.takeOver(logId, partition, 0);
+  /** As it is now, in one step: the same files under another name. */
+  private void attach(String month) throws InterruptedException {
+    store.command("ALTER TABLE %s ATTACH PARTITION ID '%s' FROM records".formatted(fresh, month));
+  }
+
+  /** A mutation takes as long as it takes, and inserts must not wait for it. */
+  private void delete(String table, String where) throws InterruptedException {
+    store.command("ALTER TABLE " + table + " DELETE WHERE " + where);
+    for (; ; ) {
+      var open =
+          store.select(
+              "SELECT latest_fail_reason FROM system.mutations WHERE database = currentDatabase()"
+                  + " AND table = {table:String} AND NOT is_done",
+              Map.of("table", table));
+      if (open.isEmpty()) return;
+      String reason = open.get(0).get(0).asText();
+      if (!reason.isEmpty())
+        throw new Topic.Refused("The store cannot delete rows (" + reason + "). " + howFar());
+      TimeUnit.MILLISECONDS.sleep(LOOK_AGAIN_MS);
     }
   }
 
   private void deleteErased(String table) throws InterruptedException {
-    store.command(
-        "ALTER TABLE "
-            + table
-            + " DELETE WHERE (log_id, log_partition, log_offset) IN"
-            + " (SELECT log_id, log_partition, log_offset FROM removals WHERE kind = 'erased')"
-            + " SETTINGS mutations_sync = 1");
+    String where =
+        "(log_id, log_partition, log_offset) IN"
+            + " (SELECT log_id, log_partition, log_offset FROM removals WHERE kind = 'erased')";
+    // A mutation reads all of the table, also for nothing.
+    if (number("SELECT count() FROM " + table + " WHERE " + where) > 0) delete(table, where);
   }
 
-  /** Every place that is stored is in the fresh table, and none of them twice. */
-  private void refuseUnlessWhole(List<String> months) throws InterruptedException {
-    String ofMonths = " WHERE toYYYYMM(received_at) IN (" + String.join(", ", months) + ")";
-    String place = "(log_id, log_partition, log_offset)";
-    JsonNode sums =
-        store
-            .select(
-                "SELECT count(), uniqExact(%s), (SELECT count() FROM records %s AND %s NOT IN (SELECT %s FROM %s)) FROM %s"
-                    .formatted(place, ofMonths, place, place, FRESH, FRESH),
-                Map.of())
-            .get(0);
-    boolean isWhole = sums.get(0).asLong() == sums.get(1).asLong() && sums.get(2).asLong() == 0;
-    if (!isWhole)
-      throw new IllegalStateException("the fresh table has rows, places, and lacks: " + sums);
+  private void process(long total, String ofMonths) throws InterruptedException {
+    Dataset<Long> done =
+        read(ranges)
+            .mapPartitions(
+                new HistoryTasks(settings, logId, fresh, ofMonths, limitMs), Encoders.LONG());
+    String rows =
+        "SELECT sum(rows) FROM system.parts WHERE active AND database = currentDatabase() AND table = '"
+            + fresh
+            + "'";
+    long others = number(rows);
+    CompletableFuture<List<Long>> all = CompletableFuture.supplyAsync(done::collectAsList);
+    for (; ; ) {
+      try {
+        all.get(SAY_EVERY_MS, TimeUnit.MILLISECONDS);
+        return;
+      } catch (TimeoutException e) {
+        say(number(rows) - others + " of " + total + " records are done");
+      } catch (ExecutionException e) {
+        LOG.error("the records were not all processed", e.getCause());
+        Throwable root = e.getCause();
+        while (root.getCause() != null) root = root.getCause();
+        String why = String.valueOf(root.getMessage()).lines().findFirst().orElse("");
+        throw new Topic.Refused("Not all records could be processed (" + why + "). " + howFar());
+      }
+    }
+  }
+
+  /** One task for each partition, with its records in their order. */
+  private Dataset<Row> read(List<Range> of) {
+    String partitions = joined(",", of, (range) -> "" + range.partition);
+    var source =
+        spark
+            .read()
+            .format("kafka")
+            .option("kafka.bootstrap.servers", settings.kafka().brokers())
+            .option("assign", "{\"%s\":[%s]}".formatted(topic.name(), partitions))
+            .option("startingOffsets", offsets(of, Range::from))
+            .option("endingOffsets", offsets(of, Range::to))
+            .option("failOnDataLoss", true);
+    settings.kafka().client().forEach((name, value) -> source.option("kafka." + name, value));
+    return source.load().selectExpr("partition", "offset", "unix_millis(timestamp) AS ms", "value");
+  }
+
+  private String offsets(List<Range> of, Function<Range, Long> which) {
+    String each = joined(",", of, (range) -> "\"" + range.partition + "\":" + which.apply(range));
+    return "{\"" + topic.name() + "\":{" + each + "}}";
+  }
+
+  /** Every place of the ranges that had a row has one now, and none has two. In pieces. */
+  private void refuseUnlessWhole(String ofMonths) throws InterruptedException {
+    for (Range range : ranges)
+      for (long from = range.from; from < range.to; from += COMPARE_PLACES) {
+        Range piece = new Range(range.partition, from, Math.min(range.to, from + COMPARE_PLACES));
+        String places = " WHERE log_id = " + logId + " AND " + piece.where();
+        JsonNode wrong =
+            store
+                .select(
+                    "SELECT countIf(has(kinds, 1) AND NOT has(kinds, 2) AND NOT has(kinds, 3)),"
+                        + " countIf(countEqual(kinds, 2) > 1)"
+                        + " FROM (SELECT log_offset, groupArray(kind) AS kinds FROM ("
+                        + ("SELECT log_offset, 1 AS kind FROM records" + places + " AND " + ofMonths)
+                        + (" UNION ALL SELECT log_offset, 2 FROM " + fresh + places)
+                        + (" UNION ALL SELECT log_offset, 3 FROM removals" + places + " AND removals.kind = 'erased'")
+                        + ") GROUP BY log_offset)",
+                    Map.of())
+                .get(0);
+        if (wrong.get(0).asLong() + wrong.get(1).asLong() > 0)
+          throw new Topic.Refused(
+              "Of partition %d the fresh table lacks %s places and has %s twice. ".formatted(range.partition, wrong.get(0), wrong.get(1))
+                  + howFar());
+      }
+  }
+
+  private void swap(String month) throws InterruptedException {
+    deleteErased(fresh);
+    copy(month);
+    boolean isSwapped = false;
+    for (int i = 0; i < TRIES && !isSwapped; i++) {
+      try {
+        hold();
+        // While nobody writes: what came in, and what was erased.
+        copy(month);
+        deleteErased(fresh);
+        refuseUnlessSame(month);
+        isSwapped = isReplaced(month);
+      } finally {
+        release(holder);
+      }
+    }
+    if (!isSwapped)
+      throw new Topic.Refused("Others have not waited for month " + month + ". " + howFar());
+    swapped.add(month);
+    String rows = "SELECT count() FROM " + fresh + " WHERE toYYYYMM(received_at) = " + month;
+    say("month %s is swapped in: %d rows, %d of them made again".formatted(month, number(rows), number(rows + " AND " + inRanges)));
+    // Who began to erase in that moment has recorded it first, and has deleted what was there before.
+    deleteErased("records");
+  }
+
+  /** What has come in since the month was attached. */
+  private void copy(String month) throws InterruptedException {
+    String ofMonth = "toYYYYMM(received_at) = " + month;
+    String ends = "SELECT log_id, log_partition, max(log_offset) + 1 FROM %s WHERE %s GROUP BY ALL";
+    Map<String, Long> copied = new HashMap<>();
+    String at = "log_id = %s AND log_partition = %s";
+    for (JsonNode end : store.select(ends.formatted(fresh, ofMonth), Map.of()))
+      copied.put(at.formatted(end.get(0), end.get(1)), end.get(2).asLong());
+    for (JsonNode end : store.select(ends.formatted("records", ofMonth), Map.of())) {
+      String of = at.formatted(end.get(0), end.get(1));
+      long past = end.get(2).asLong();
+      for (long from = copied.getOrDefault(of, 0L); from < past; from += COPY_PLACES)
+        store.command(
+            "INSERT INTO %s SELECT * FROM records WHERE %s AND %s AND log_offset >= %d AND log_offset < %d AND NOT %s"
+                .formatted(fresh, ofMonth, of, from, Math.min(past, from + COPY_PLACES), inRanges));
+    }
+  }
+
+  /** All other rows are those that are there now, and nothing was taken out but what was erased. */
+  private void refuseUnlessSame(String month) throws InterruptedException {
+    String sums =
+        "SELECT count(), sum(cityHash64(outcome, log_id, log_partition, log_offset, batch_id))"
+            + " FROM %s WHERE toYYYYMM(received_at) = %s AND NOT %s";
+    JsonNode before = store.select(sums.formatted("records", month, inRanges), Map.of()).get(0);
+    JsonNode now = store.select(sums.formatted(fresh, month, inRanges), Map.of()).get(0);
+    if (!before.equals(now) || limitMs() != limitMs)
+      throw new Topic.Refused(
+          "Rows of month " + month + " were taken out, or mended, meanwhile. " + howFar());
+    refuseOtherLogs();
+  }
+
+  private void hold() throws InterruptedException {
+    long untilNs = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(HELD_MS_MAX);
+    for (int partition = 0; partition < topic.partitions; partition++) {
+      while (records.ownerOf(logId, partition) >= Records.HOLDER_MIN && System.nanoTime() < untilNs)
+        TimeUnit.MILLISECONDS.sleep(LOOK_AGAIN_MS);
+      records.takeOver(logId, partition, holder);
+    }
+  }
+
+  private void release(long number) throws InterruptedException {
+    for (int partition = 0; partition < topic.partitions; partition++)
+      if (records.ownerOf(logId, partition) == number) records.takeOver(logId, partition, 0);
+  }
+
+  /**
+   * The same fence as of an INSERT: the store works the month out when it begins, and there is none
+   * unless every partition is held by this job. Whoever has waited too long has taken them back, and
+   * what it has written since is not lost.
+   */
+  private boolean isReplaced(String month) throws InterruptedException {
+    List<String> held = new ArrayList<>();
+    for (int partition = 0; partition < topic.partitions; partition++)
+      held.add("joinGet('owners', 'owner', toUInt64(%d)) = %d".formatted(Records.keyOf(logId, partition), holder));
+    try {
+      store.command(
+          "ALTER TABLE records REPLACE PARTITION tuple(if(%s, %s, throwIf(1))) FROM %s SETTINGS max_partition_size_to_drop = 0"
+              .formatted(String.join(" AND ", held), month, fresh));
+      return true;
+    } catch (StoreException refusal) {
+      for (int partition = 0; partition < topic.partitions; partition++)
+        if (records.ownerOf(logId, partition) != holder) return false;
+      throw refusal;
+    }
+  }
+
+  private long number(String sql) throws InterruptedException {
+    return store.select(sql, Map.of()).get(0).get(0).asLong();
+  }
+
+  private static <T> String joined(String between, List<T> all, Function<T, String> text) {
+    return String.join(between, all.stream().map(text).toList());
   }
 
   private static void say(String what) {
     System.out.println("clickstream: " + what);
-  }
-
-  /** What runs in the executors. */
-  private record Tasks(Settings settings, int logId) implements MapPartitionsFunction<Row, Long> {
-    @Override
-    public Iterator<Long> call(Iterator<Row> rows) throws Exception {
-      Store store = new Store(settings.store());
-      Set<String> stored = new HashSet<>();
-      long done = 0;
-      while (rows.hasNext()) {
-        List<LogRecord> part = new ArrayList<>();
-        int partition = -1;
-        for (long bytes = 0;
-            rows.hasNext() && part.size() < settings.batchRows() && bytes < settings.batchBytes(); ) {
-          Row row = rows.next();
-          partition = row.getInt(0);
-          part.add(new LogRecord(row.getLong(1), row.getLong(2), Job.bytesOf(row)));
-          bytes += part.get(part.size() - 1).bytes().length;
-        }
-        Set<String> before = Set.copyOf(stored);
-        while (!isInserted(store, partition, part, stored)) {
-          stored.clear();
-          stored.addAll(before);
-        }
-        done += part.size();
-      }
-      return List.of(done).iterator();
-    }
-
-    /** False when the store has refused a row: decide again, with what is in by now. */
-    private boolean isInserted(Store store, int partition, List<LogRecord> part, Set<String> stored)
-        throws InterruptedException {
-      Records records = new Records(store);
-      long from = part.get(0).offset();
-      long to = part.get(part.size() - 1).offset() + 1;
-      Map<String, Object> range = Map.of("log", logId, "partition", partition, "from", from, "to", to);
-      String places =
-          " WHERE log_id = {log:UInt32} AND log_partition = {partition:UInt16}"
-              + " AND log_offset >= {from:UInt64} AND log_offset < {to:UInt64}";
-      // An attempt of before may have come so far.
-      Set<Long> taken = new HashSet<>();
-      store
-          .select("SELECT log_offset FROM " + FRESH + places + " UNION ALL SELECT log_offset FROM removals" + places + " AND kind = 'erased'", range)
-          .forEach((row) -> taken.add(row.get(0).asLong()));
-      Map<Long, JsonNode> held = new HashMap<>();
-      store
-          .select("SELECT log_offset, toString(outcome), batch_id, owner FROM records" + places, range)
-          .forEach((row) -> held.put(row.get(0).asLong(), row));
-      List<Decoded> decoded = part.stream().map(Mapping::decode).toList();
-      Map<String, List<Records.Copy>> copies = copies(records, partition, decoded, held);
-      Part fresh = new Part();
-      for (Decoded each : decoded) {
-        LogRecord record = each.record();
-        if (taken.contains(record.offset())) continue;
-        JsonNode row = held.get(record.offset());
-        String was = row == null ? "" : row.get(1).asText();
-        boolean isNew = was.isEmpty() || was.equals("rejected");
-        String key = each.isEvent() ? Window.keyOf(each.projectId(), each.eventId()) : null;
-        boolean isRepeated =
-            isNew
-                ? key != null && (stored.contains(key) || hasCopy(copies.get(key), record))
-                : was.equals("duplicate");
-        int batchId = row == null ? 0 : row.get(2).asInt();
-        long owner = row == null ? 0 : row.get(3).asLong();
-        Place place = new Place(logId, partition, record.offset(), batchId, owner);
-        Outcome outcome = fresh.add(each, isRepeated, place);
-        if (isNew && outcome == Outcome.STORED) stored.add(key);
-      }
-      return fresh.isEmpty()
-          || fresh.isInserted((lines) -> store.insert(FRESH, Mapping.COLUMNS, lines, FRESH, 0));
-    }
-
-    /** Of events that were not stored: copies in the store, before them or after. */
-    private Map<String, List<Records.Copy>> copies(
-        Records records, int partition, List<Decoded> decoded, Map<Long, JsonNode> held)
-        throws InterruptedException {
-      List<Decoded> open = new ArrayList<>();
-      long oldestMs = Long.MAX_VALUE;
-      for (Decoded each : decoded) {
-        JsonNode row = held.get(each.record().offset());
-        boolean isNew = row == null || row.get(1).asText().equals("rejected");
-        if (!isNew || !each.isEvent()) continue;
-        open.add(each);
-        oldestMs = Math.min(oldestMs, each.record().timeMs());
-      }
-      return open.isEmpty()
-          ? Map.of()
-          : records.copies(logId, partition, open, oldestMs - settings.windowMs());
-    }
-
-    private boolean hasCopy(List<Records.Copy> copies, LogRecord record) {
-      return copies != null
-          && copies.stream()
-              .anyMatch((copy) -> Math.abs(copy.timeMs() - record.timeMs()) < settings.windowMs());
-    }
   }
 }

@@ -298,7 +298,7 @@ final class PartitionWriter {
     return YearMonth.from(Instant.ofEpochMilli(record.timeMs()).atOffset(ZoneOffset.UTC));
   }
 
-  private static String sha256(String key) {
+  static String sha256(String key) {
     try {
       byte[] hash = MessageDigest.getInstance("SHA-256").digest(key.getBytes(StandardCharsets.UTF_8));
       return HexFormat.of().formatHex(hash);

@@ -160,6 +160,13 @@ final class Records {
   /** The stored copies of these events after a time, by key. */
   Map<String, List<Copy>> copies(int logId, int partition, List<Decoded> events, long afterMs)
       throws InterruptedException {
+    return copies("records", logId, partition, events, afterMs);
+  }
+
+  /** @param table `records`, or one like it */
+  Map<String, List<Copy>> copies(
+      String table, int logId, int partition, List<Decoded> events, long afterMs)
+      throws InterruptedException {
     Map<String, List<Copy>> copies = new HashMap<>();
     Map<String, List<String>> open = new HashMap<>();
     Map<String, Integer> bytes = new HashMap<>();
@@ -167,18 +174,19 @@ final class Records {
       String project = event.projectId();
       int size = 3 * event.eventId().getBytes(StandardCharsets.UTF_8).length + ASK_BYTES_EACH;
       if (bytes.getOrDefault(project, 0) + size > ASK_BYTES_MAX) {
-        ask(logId, partition, project, open.remove(project), afterMs, copies);
+        ask(table, logId, partition, project, open.remove(project), afterMs, copies);
         bytes.remove(project);
       }
       open.computeIfAbsent(project, (p) -> new ArrayList<>()).add(event.eventId());
       bytes.merge(project, size, Integer::sum);
     }
     for (var portion : open.entrySet())
-      ask(logId, partition, portion.getKey(), portion.getValue(), afterMs, copies);
+      ask(table, logId, partition, portion.getKey(), portion.getValue(), afterMs, copies);
     return copies;
   }
 
   private void ask(
+      String table,
       int logId,
       int partition,
       String project,
@@ -190,7 +198,9 @@ final class Records {
     store
         .select(
             "SELECT event_id, log_id, log_partition, log_offset, toUnixTimestamp64Milli(received_at)"
-                + " FROM records WHERE outcome = 'stored'"
+                + " FROM "
+                + table
+                + " WHERE outcome = 'stored'"
                 + " AND received_at > fromUnixTimestamp64Milli({after:Int64}, 'UTC')"
                 + " AND project_id = {project:String} AND event_id IN {ids:Array(String)}",
             Map.of("after", afterMs, "project", project, "ids", ids))
@@ -220,7 +230,7 @@ final class Records {
     return times;
   }
 
-  private static long keyOf(int logId, int partition) {
+  static long keyOf(int logId, int partition) {
     return (long) logId * PARTITIONS_MAX + partition;
   }
 

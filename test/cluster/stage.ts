@@ -10,6 +10,7 @@ import { Admin, ConnectionPool, GenericError, metadataV12 } from '@platformatic/
 import { freeBase } from '../../java/ports.ts';
 import { type KafkaCluster, startKafka } from '../../kafka/cluster.ts';
 import type { KafkaNode } from '../../kafka/node.ts';
+import type { Layout } from '../../kafka/properties.ts';
 import {
   type ClickHouseOptions,
   createClickHouseStore,
@@ -80,7 +81,7 @@ export async function until(isSo: () => boolean | Promise<boolean>): Promise<voi
   while (!(await isSo())) await sleep(LOOK_AGAIN_MS);
 }
 
-export async function startStage(name: string): Promise<Stage> {
+export async function startStage(name: string, layout: Layout = 'cluster'): Promise<Stage> {
   const folder = await temporaryFolder(name);
   const members: Member[] = [];
   let kafka: KafkaCluster | undefined;
@@ -91,7 +92,7 @@ export async function startStage(name: string): Promise<Stage> {
     for (const closer of closers.toReversed()) await closer();
   };
   try {
-    kafka = await startKafka({ folder: join(folder, 'kafka'), layout: 'cluster' });
+    kafka = await startKafka({ folder: join(folder, 'kafka'), layout });
     closers.push(kafka.close);
     server = await startEngineServer();
     closers.push(server.close);
