@@ -90,7 +90,7 @@ describe('a Spark that is killed', { skip, timeout: SPARK_MS_MAX }, () => {
   test('the driver is killed at any moment', async (t) => {
     for (let i = 0; i < RANDOM_KILLS; i++) {
       s.load.begin();
-      await s.worksOn();
+      await s.load.goesOn();
       await sleep(s.random.whole(0, RANDOM_MS_MAX));
       await s.spark.driver.kill();
       await s.load.end();

@@ -26,35 +26,48 @@ describe('a Spark that works', { skip, timeout: SPARK_MS_MAX }, () => {
   });
   after(() => s?.close());
 
+  /** Until the log has moved on, and all of that is processed. */
+  async function more(): Promise<void> {
+    s.load.begin();
+    await s.load.goesOn(20);
+    await s.load.end();
+    await s.worksOn();
+  }
+
   async function endsForAnother(): Promise<void> {
+    s.load.begin();
+    await s.load.goesOn();
     await s.processor.start();
     assert.equal(await s.spark.driver.ended(), 1);
     assert.match(
       await s.spark.driver.output(),
       /^clickstream: Other processors are members of the group spark: stop them .*, or this job\.$/m,
     );
+    await s.load.goesOn(20);
+  }
+
+  /** With a backlog, and the machine for itself while it starts. */
+  async function comesBack(): Promise<void> {
+    await s.load.goesOn(20);
+    await s.load.end();
+    await s.spark.driver.start();
     await s.worksOn();
+    await more();
   }
 
   test('a processor in TypeScript that joins ends the job, and has the partitions', async (t) => {
-    s.load.begin();
-    await s.worksOn();
+    await more();
     await endsForAnother();
     assert.equal(await s.processor.stop(), 0, s.processor.output());
-    await s.load.goesOn(50);
-    await s.spark.driver.start();
-    await s.worksOn();
+    await comesBack();
     await s.allOnce(t, 'to TypeScript and back');
   });
 
-  test('a processor in TypeScript that is killed in an INSERT leaves it to Spark', async (t) => {
-    s.load.begin();
-    await s.worksOn();
+  test('a processor in TypeScript that is killed leaves them to Spark', async (t) => {
     await endsForAnother();
     await s.processor.kill();
     await s.isLeft();
-    await s.spark.driver.start();
-    await s.worksOn();
+    await comesBack();
     await s.allOnce(t, 'to TypeScript, which was killed, and back');
   });
 
@@ -63,9 +76,9 @@ describe('a Spark that works', { skip, timeout: SPARK_MS_MAX }, () => {
     const brokers = s.stage.kafka.nodes.filter(({ role }) => role === 'broker');
     for (const broker of brokers) {
       const other = brokers.find((one) => one !== broker) ?? broker;
-      await s.worksOn();
-      await broker.kill();
       await s.load.goesOn();
+      await broker.kill();
+      await s.load.goesOn(20);
       await s.worksOn();
       await broker.start();
       await s.stage.untilInSync([TOPIC, '__consumer_offsets'], 2, other);
@@ -75,31 +88,28 @@ describe('a Spark that works', { skip, timeout: SPARK_MS_MAX }, () => {
 
   test('the store is killed', async (t) => {
     s.load.begin();
-    await s.worksOn();
+    await s.load.goesOn();
     await s.stage.server.kill();
-    await s.load.goesOn(50);
+    await s.load.goesOn(20);
     await s.stage.server.startAgain();
     await s.worksOn();
     await s.allOnce(t, 'the store was killed');
   });
 
   test('the checkpoint is lost, or an older copy is put back', async (t) => {
-    s.load.begin();
     const scratch = join(s.folder, 'scratch');
     const copy = join(s.folder, 'copy');
-    await s.worksOn();
+    await more();
     await cp(scratch, copy, { recursive: true });
     assert.equal((await readdir(copy)).length, 1);
-    await s.worksOn();
-    await s.spark.driver.kill();
-    await rm(scratch, { recursive: true });
-    await s.spark.driver.start();
-    await s.worksOn();
-    await s.spark.driver.kill();
-    await rm(scratch, { recursive: true });
-    await cp(copy, scratch, { recursive: true });
-    await s.spark.driver.start();
-    await s.worksOn();
+    for (const isLost of [true, false]) {
+      s.load.begin();
+      await s.load.goesOn(20);
+      await s.spark.driver.kill();
+      await rm(scratch, { recursive: true });
+      if (!isLost) await cp(copy, scratch, { recursive: true });
+      await comesBack();
+    }
     await s.allOnce(t, 'the checkpoint was lost, and an old one');
   });
 
