@@ -106,7 +106,7 @@ describe('a Spark that is killed', { skip, timeout: SPARK_MS_MAX }, () => {
     // Much more than Spark takes at a time.
     await until(async () => {
       const ends = await s.ends();
-      return ends.every((end, i) => end > (before[i] ?? 0) + 2 * RECORDS);
+      return ends.every((end, i) => end > (before[i] ?? 0) + RECORDS);
     });
     await s.load.end();
     const caught = s.caught('before it is sent', s.processor);

@@ -112,7 +112,7 @@ export async function startSparkStage(topic: string, records: number): Promise<S
       isLeft: () =>
         until(async () => {
           const groups = await stage.admin.describeGroups({ groups: [topic] });
-          return groups.get(topic)?.state === 'EMPTY';
+          return groups.get(topic)?.members.size === 0;
         }),
       async allOnce(t, what) {
         const { events, duplicates, beyond } = await prove({ stage, topic, query, load });
