@@ -12,7 +12,6 @@ import static org.apache.spark.sql.functions.min;
 import clickstream.Store.StoreException;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -33,11 +32,6 @@ import org.slf4j.LoggerFactory;
 
 final class History {
   private static final Logger LOG = LoggerFactory.getLogger(History.class);
-  private static final String TABLES = "records_fresh_";
-  /** Places that are copied by one statement: the embedded engine inserts nothing else meanwhile. */
-  private static final long COPY_PLACES = 1 << 17;
-  /** Places that are compared by one statement. */
-  private static final long COMPARE_PLACES = 1 << 20;
   private static final long HOLDER_MAX = 1L << 48;
   /** Nothing that is done to stored rows takes longer, or whoever holds the partition is dead. */
   private static final long HELD_MS_MAX = 90_000;
@@ -47,7 +41,7 @@ final class History {
   private static final int TRIES = 3;
 
   /** Offsets of a partition, from one to before another. */
-  private record Range(int partition, long from, long to) {
+  record Range(int partition, long from, long to) {
     String where() {
       return "log_partition = %d AND log_offset >= %d AND log_offset < %d".formatted(partition, from, to);
     }
@@ -61,10 +55,9 @@ final class History {
   private final int logId;
   private final long holder = ThreadLocalRandom.current().nextLong(Records.HOLDER_MIN, HOLDER_MAX);
   private final List<String> swapped = new ArrayList<>();
-  private String fresh = TABLES + holder;
   private long limitMs;
   private List<Range> ranges;
-  private String inRanges;
+  private FreshTable fresh;
 
   History(Settings settings, SparkSession spark, Topic topic) throws InterruptedException {
     this.settings = settings;
@@ -82,31 +75,46 @@ final class History {
   void run(Settings.Times times) throws InterruptedException {
     limitMs = limitMs();
     ranges = ranges(times);
-    if (ranges.isEmpty()) throw new Topic.Refused("The topic has no processed records of that time (any more).");
-    inRanges = "(log_id = " + logId + " AND (" + joined(" OR ", ranges, Range::where) + "))";
-    refuseOtherLogs();
+    if (ranges.isEmpty())
+      throw new Topic.Refused("The topic has no processed records of that time (any more).");
+    String where = joined(" OR ", ranges, Range::where);
+    fresh = new FreshTable(store, holder, "(log_id = " + logId + " AND (" + where + "))");
     try {
+      refuseOtherLogs();
       replaceMonths();
-    } catch (StoreException trouble) {
-      LOG.error("the store fails", trouble);
+    } catch (StoreException | Topic.Refused trouble) {
+      LOG.error("it ends", trouble);
       throw new Topic.Refused(trouble.getMessage() + " " + howFar());
     } finally {
-      drop(fresh);
+      drop();
+    }
+  }
+
+  private void drop() throws InterruptedException {
+    try {
+      fresh.drop();
+    } catch (StoreException trouble) {
+      LOG.error("the table is left", trouble);
+      say("the table " + fresh.name() + " is left in the store: the next job of history drops it");
     }
   }
 
   private void replaceMonths() throws InterruptedException {
-    takeTable();
-    Set<String> months = new TreeSet<>(monthsOf("records", inRanges));
-    for (String month : months) attach(month);
-    delete(fresh, inRanges);
+    for (long dead : fresh.create()) {
+      say("a job of before had not ended: its table is dropped");
+      release(dead);
+    }
+    Set<String> months = new TreeSet<>(fresh.monthsBefore());
+    for (String month : months) fresh.attach(month);
+    fresh.deleteAgain();
     long total = ranges.stream().mapToLong((range) -> range.to - range.from).sum();
     say("processing " + total + " records again, of the months " + String.join(", ", months));
-    process(total, inMonths(months));
-    closeTable();
+    process(total, FreshTable.inMonths(months));
+    fresh.close();
     // A row may be of another month now.
-    for (String month : monthsOf(fresh, "1")) if (months.add(month)) attach(month);
-    refuseUnlessWhole(inMonths(months));
+    for (String month : fresh.months()) if (months.add(month)) fresh.attach(month);
+    for (Range range : ranges)
+      fresh.refuseUnlessWhole(logId, range, FreshTable.inMonths(months));
     for (String month : months) swap(month);
     say("done: " + total + " records were processed again, swapped in: " + String.join(", ", swapped));
   }
@@ -167,89 +175,14 @@ final class History {
           "Events of another log have come in within the last hour: stop what processes it, and run this again an hour later.");
   }
 
-  /** From its return on no other job has a table: what it would still do is refused. */
-  private void takeTable() throws InterruptedException {
-    store.command("CREATE TABLE " + fresh + " AS records");
-    // Rows keep the number of who wrote them.
-    store.command("ALTER TABLE " + fresh + " DROP CONSTRAINT fence");
-    var others =
-        store.select(
-            "SELECT name FROM system.tables WHERE database = currentDatabase()"
-                + " AND startsWith(name, {tables:String}) AND name != {own:String}",
-            Map.of("tables", TABLES, "own", fresh));
-    for (JsonNode other : others) {
-      String name = other.get(0).asText();
-      drop(name);
-      say("a job of before had not ended: its table is dropped");
-      release(Long.parseLong(name.substring(TABLES.length()).split("_")[0]));
-    }
-  }
-
-  /** From its return on nothing of an executor comes in any more, however late it wakes up. */
-  private void closeTable() throws InterruptedException {
-    String open = fresh;
-    store.command("RENAME TABLE " + open + " TO " + open + "_whole");
-    fresh = open + "_whole";
-    store.settle(List.of(open));
-  }
-
-  private void drop(String table) throws InterruptedException {
-    store.command("DROP TABLE IF EXISTS " + table + " SYNC SETTINGS max_table_size_to_drop = 0");
-  }
-
-  private List<String> monthsOf(String table, String where) throws InterruptedException {
-    return store
-        .select(
-            "SELECT DISTINCT toString(toYYYYMM(received_at)) AS month FROM %s WHERE %s ORDER BY month"
-                .formatted(table, where),
-            Map.of())
-        .stream()
-        .map((row) -> row.get(0).asText())
-        .toList();
-  }
-
-  private static String inMonths(Set<String> months) {
-    return months.isEmpty() ? "0" : "toYYYYMM(received_at) IN (" + String.join(", ", months) + ")";
-  }
-
-  /** As it is now, in one step: the same files under another name. */
-  private void attach(String month) throws InterruptedException {
-    store.command("ALTER TABLE %s ATTACH PARTITION ID '%s' FROM records".formatted(fresh, month));
-  }
-
-  /** A mutation takes as long as it takes, and inserts must not wait for it. */
-  private void delete(String table, String where) throws InterruptedException {
-    store.command("ALTER TABLE " + table + " DELETE WHERE " + where);
-    for (; ; ) {
-      var open =
-          store.select(
-              "SELECT latest_fail_reason FROM system.mutations WHERE database = currentDatabase()"
-                  + " AND table = {table:String} AND NOT is_done",
-              Map.of("table", table));
-      if (open.isEmpty()) return;
-      String reason = open.get(0).get(0).asText();
-      if (!reason.isEmpty())
-        throw new Topic.Refused("The store cannot delete rows (" + reason + "). " + howFar());
-      TimeUnit.MILLISECONDS.sleep(LOOK_AGAIN_MS);
-    }
-  }
-
-  private void deleteErased(String table) throws InterruptedException {
-    String where =
-        "(log_id, log_partition, log_offset) IN"
-            + " (SELECT log_id, log_partition, log_offset FROM removals WHERE kind = 'erased')";
-    // A mutation reads all of the table, also for nothing.
-    if (number("SELECT count() FROM " + table + " WHERE " + where) > 0) delete(table, where);
-  }
-
   private void process(long total, String ofMonths) throws InterruptedException {
     Dataset<Long> done =
         read(ranges)
             .mapPartitions(
-                new HistoryTasks(settings, logId, fresh, ofMonths, limitMs), Encoders.LONG());
+                new HistoryTasks(settings, logId, fresh.name(), ofMonths, limitMs), Encoders.LONG());
     String rows =
         "SELECT sum(rows) FROM system.parts WHERE active AND database = currentDatabase() AND table = '"
-            + fresh
+            + fresh.name()
             + "'";
     long others = number(rows);
     CompletableFuture<List<Long>> all = CompletableFuture.supplyAsync(done::collectAsList);
@@ -264,7 +197,7 @@ final class History {
         Throwable root = e.getCause();
         while (root.getCause() != null) root = root.getCause();
         String why = String.valueOf(root.getMessage()).lines().findFirst().orElse("");
-        throw new Topic.Refused("Not all records could be processed (" + why + "). " + howFar());
+        throw new Topic.Refused("Not all records could be processed (" + why + ").");
       }
     }
   }
@@ -290,85 +223,31 @@ final class History {
     return "{\"" + topic.name() + "\":{" + each + "}}";
   }
 
-  /** Every place of the ranges that had a row has one now, and none has two. In pieces. */
-  private void refuseUnlessWhole(String ofMonths) throws InterruptedException {
-    for (Range range : ranges)
-      for (long from = range.from; from < range.to; from += COMPARE_PLACES) {
-        Range piece = new Range(range.partition, from, Math.min(range.to, from + COMPARE_PLACES));
-        String places = " WHERE log_id = " + logId + " AND " + piece.where();
-        JsonNode wrong =
-            store
-                .select(
-                    "SELECT countIf(has(kinds, 1) AND NOT has(kinds, 2) AND NOT has(kinds, 3)),"
-                        + " countIf(countEqual(kinds, 2) > 1)"
-                        + " FROM (SELECT log_offset, groupArray(kind) AS kinds FROM ("
-                        + ("SELECT log_offset, 1 AS kind FROM records" + places + " AND " + ofMonths)
-                        + (" UNION ALL SELECT log_offset, 2 FROM " + fresh + places)
-                        + (" UNION ALL SELECT log_offset, 3 FROM removals" + places + " AND removals.kind = 'erased'")
-                        + ") GROUP BY log_offset)",
-                    Map.of())
-                .get(0);
-        if (wrong.get(0).asLong() + wrong.get(1).asLong() > 0)
-          throw new Topic.Refused(
-              "Of partition %d the fresh table lacks %s places and has %s twice. ".formatted(range.partition, wrong.get(0), wrong.get(1))
-                  + howFar());
-      }
-  }
-
   private void swap(String month) throws InterruptedException {
-    deleteErased(fresh);
-    copy(month);
+    fresh.deleteErased(fresh.name());
+    fresh.copy(month);
     boolean isSwapped = false;
     for (int i = 0; i < TRIES && !isSwapped; i++) {
       try {
         hold();
         // While nobody writes: what came in, and what was erased.
-        copy(month);
-        deleteErased(fresh);
-        refuseUnlessSame(month);
+        fresh.copy(month);
+        fresh.deleteErased(fresh.name());
+        if (!fresh.isSame(month) || limitMs() != limitMs)
+          throw new Topic.Refused("Rows of month " + month + " were taken out, or mended, meanwhile.");
+        refuseOtherLogs();
         isSwapped = isReplaced(month);
       } finally {
         release(holder);
       }
+      if (!isSwapped) say("others have not waited for month " + month + ": it was not swapped in");
     }
-    if (!isSwapped)
-      throw new Topic.Refused("Others have not waited for month " + month + ". " + howFar());
+    if (!isSwapped) throw new Topic.Refused("The processors do not wait for as long as it takes.");
     swapped.add(month);
-    String rows = "SELECT count() FROM " + fresh + " WHERE toYYYYMM(received_at) = " + month;
-    say("month %s is swapped in: %d rows, %d of them made again".formatted(month, number(rows), number(rows + " AND " + inRanges)));
+    JsonNode rows = fresh.counts(month);
+    say("month %s is swapped in: %s rows, %s of them made again".formatted(month, rows.get(0), rows.get(1)));
     // Who began to erase in that moment has recorded it first, and has deleted what was there before.
-    deleteErased("records");
-  }
-
-  /** What has come in since the month was attached. */
-  private void copy(String month) throws InterruptedException {
-    String ofMonth = "toYYYYMM(received_at) = " + month;
-    String ends = "SELECT log_id, log_partition, max(log_offset) + 1 FROM %s WHERE %s GROUP BY ALL";
-    Map<String, Long> copied = new HashMap<>();
-    String at = "log_id = %s AND log_partition = %s";
-    for (JsonNode end : store.select(ends.formatted(fresh, ofMonth), Map.of()))
-      copied.put(at.formatted(end.get(0), end.get(1)), end.get(2).asLong());
-    for (JsonNode end : store.select(ends.formatted("records", ofMonth), Map.of())) {
-      String of = at.formatted(end.get(0), end.get(1));
-      long past = end.get(2).asLong();
-      for (long from = copied.getOrDefault(of, 0L); from < past; from += COPY_PLACES)
-        store.command(
-            "INSERT INTO %s SELECT * FROM records WHERE %s AND %s AND log_offset >= %d AND log_offset < %d AND NOT %s"
-                .formatted(fresh, ofMonth, of, from, Math.min(past, from + COPY_PLACES), inRanges));
-    }
-  }
-
-  /** All other rows are those that are there now, and nothing was taken out but what was erased. */
-  private void refuseUnlessSame(String month) throws InterruptedException {
-    String sums =
-        "SELECT count(), sum(cityHash64(outcome, log_id, log_partition, log_offset, batch_id))"
-            + " FROM %s WHERE toYYYYMM(received_at) = %s AND NOT %s";
-    JsonNode before = store.select(sums.formatted("records", month, inRanges), Map.of()).get(0);
-    JsonNode now = store.select(sums.formatted(fresh, month, inRanges), Map.of()).get(0);
-    if (!before.equals(now) || limitMs() != limitMs)
-      throw new Topic.Refused(
-          "Rows of month " + month + " were taken out, or mended, meanwhile. " + howFar());
-    refuseOtherLogs();
+    fresh.deleteErased("records");
   }
 
   private void hold() throws InterruptedException {
@@ -397,7 +276,7 @@ final class History {
     try {
       store.command(
           "ALTER TABLE records REPLACE PARTITION tuple(if(%s, %s, throwIf(1))) FROM %s SETTINGS max_partition_size_to_drop = 0"
-              .formatted(String.join(" AND ", held), month, fresh));
+              .formatted(String.join(" AND ", held), month, fresh.name()));
       return true;
     } catch (StoreException refusal) {
       for (int partition = 0; partition < topic.partitions; partition++)
