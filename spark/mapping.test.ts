@@ -16,7 +16,9 @@ import { removeFolder, temporaryFolder } from '../test/system.ts';
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
 const POM = join(import.meta.dirname, 'test', 'pom.xml');
 const LIBS = join(CACHES, `spark-test-${shortHash(readFileSync(POM, 'utf8'))}`);
-const SOURCES = ['Fields', 'Mapping', 'RowBytes', 'Wire'].map((name) => `job/${name}.java`);
+const SOURCES = ['Fields', 'Mapping', 'RowBytes', 'Window', 'Wire'].map(
+  (name) => `job/${name}.java`,
+);
 const TESTS = globSync('test/*.java', { cwd: import.meta.dirname });
 
 const tools = await findTools();
@@ -43,7 +45,7 @@ async function findTools(): Promise<{ java: string; javac: string } | string> {
   }
 }
 
-test('the Spark job maps records to rows as the fixture and its own tests ask', {
+test('the Spark job makes the rows of the fixture, and knows repeated ids, as its own tests ask', {
   skip: typeof tools === 'string' && tools,
 }, async (t) => {
   if (typeof tools === 'string') return;

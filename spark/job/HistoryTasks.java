@@ -5,8 +5,8 @@
  */
 package clickstream;
 
-import clickstream.Records.Copy;
 import clickstream.Store.StoreException;
+import clickstream.Window.Copy;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.ArrayList;
 import java.util.HashMap;

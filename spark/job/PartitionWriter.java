@@ -5,8 +5,8 @@
  */
 package clickstream;
 
-import clickstream.Records.Copy;
 import clickstream.Store.StoreException;
+import clickstream.Window.Copy;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;

@@ -1,6 +1,7 @@
 /* What a processor asks of the store, as functions: the SQL of src/process/records.ts. */
 package clickstream;
 
+import clickstream.Window.Copy;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -11,9 +12,6 @@ import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.BiConsumer;
 
 final class Records {
-  /** Of a key: when it was received, and where it lies in this partition; -1 when elsewhere. */
-  record Copy(long offset, long timeMs) {}
-
   /** The highest place that is stored, or was and is taken out: then it has no id. */
   record LastPlace(long offset, String eventId, int batchId) {}
 

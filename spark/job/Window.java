@@ -11,8 +11,11 @@ import java.util.Map;
 import org.apache.spark.util.sketch.BloomFilter;
 
 final class Window {
+  /** When it was received, and where it lies in this partition; -1 when elsewhere. */
+  record Copy(long offset, long timeMs) {}
+
   /** The store has to be asked. */
-  static final Records.Copy ASK = new Records.Copy(-2, 0);
+  static final Copy ASK = new Copy(-2, 0);
 
   /** Copies mostly come within minutes: these are known with their place, without a question. */
   private static final int RECENT_MAX = 20_000;
@@ -34,10 +37,10 @@ final class Window {
 
   private final long windowMs;
   private final long idsPerFilter;
-  private final Map<String, Records.Copy> recent =
+  private final Map<String, Copy> recent =
       new LinkedHashMap<>() {
         @Override
-        protected boolean removeEldestEntry(Map.Entry<String, Records.Copy> eldest) {
+        protected boolean removeEldestEntry(Map.Entry<String, Copy> eldest) {
           return size() > RECENT_MAX;
         }
       };
@@ -64,8 +67,8 @@ final class Window {
   }
 
   /** The newest copy within the window before `timeMs`; null: there is none; or `ASK`. */
-  synchronized Records.Copy find(String key, long timeMs) {
-    Records.Copy copy = recent.get(key);
+  synchronized Copy find(String key, long timeMs) {
+    Copy copy = recent.get(key);
     if (copy != null && copy.timeMs() > timeMs - windowMs) return copy;
     if (Math.max(loadedSinceMs, forgottenMs) > timeMs - windowMs) return ASK;
     for (Filter filter : filters)
@@ -74,7 +77,7 @@ final class Window {
   }
 
   /** Keeps the place of a first copy that is in the store. */
-  synchronized void add(String key, Records.Copy copy) {
+  synchronized void add(String key, Copy copy) {
     recent.remove(key);
     recent.put(key, copy);
     if (adding == null || adding.room == 0) {
