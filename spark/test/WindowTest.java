@@ -29,10 +29,10 @@ class WindowTest {
     Map<String, Copy> all = new HashMap<>();
     long timeMs = 0;
     int asked = 0;
-    for (int offset = 0; offset < 60_000; offset++) {
+    for (int offset = 0; offset < 150_000; offset++) {
       // A clock that is set back now and then; more ids than filters have room for.
-      timeMs += random.nextInt(1_000) == 0 ? -random.nextInt(5_000) : random.nextInt(100);
-      String key = keyOf(random.nextInt(40_000));
+      timeMs += random.nextInt(1_000) == 0 ? -random.nextInt(5_000) : random.nextInt(40);
+      String key = keyOf(random.nextInt(60_000));
       Copy found = window.find(key, timeMs);
       Copy known = all.get(key);
       boolean isInside = known != null && known.timeMs() > timeMs - WINDOW_MS;
