@@ -18,9 +18,13 @@ const RANDOM_MS_MAX = 500;
 describe('a Spark that is killed', { skip, timeout: SPARK_MS_MAX }, () => {
   let s: SparkStage;
 
-  before(async () => {
-    s = await startSparkStage('spark-kills', RECORDS);
-  });
+  // A hook has the limit of the command, not that of its suite.
+  before(
+    async () => {
+      s = await startSparkStage('spark-kills', RECORDS);
+    },
+    { timeout: SPARK_MS_MAX },
+  );
   after(() => s?.close());
 
   const twoExecutors = () => until(async () => (await s.spark.executors()).length === 2);

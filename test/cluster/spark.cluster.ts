@@ -21,9 +21,13 @@ const RECORDS = 20_000;
 describe('a Spark that works', { skip, timeout: SPARK_MS_MAX }, () => {
   let s: SparkStage;
 
-  before(async () => {
-    s = await startSparkStage(TOPIC, RECORDS);
-  });
+  // A hook has the limit of the command, not that of its suite.
+  before(
+    async () => {
+      s = await startSparkStage(TOPIC, RECORDS);
+    },
+    { timeout: SPARK_MS_MAX },
+  );
   after(() => s?.close());
 
   /** Until the log has moved on, and all of that is processed. */
