@@ -87,7 +87,11 @@ export async function measureFreshness(): Promise<Report> {
 }
 
 /** Times from the 202 until the start of the first query that finds the event. */
-export async function probeStore(system: SystemProcess, endMs: number): Promise<number[]> {
+export async function probeStore(
+  system: SystemProcess,
+  endMs: number,
+  lookEveryMs = LOOK_EVERY_MS,
+): Promise<number[]> {
   const { name: user, password } = readUsers(join(system.data, 'store')).owner;
   const store = createClickHouseStore({
     url: system.engineUrl,
@@ -99,7 +103,7 @@ export async function probeStore(system: SystemProcess, endMs: number): Promise<
   const accepted = new Map<string, number>();
   const look = async (): Promise<void> => {
     while (performance.now() < endMs || accepted.size > 0) {
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
       const names = [...accepted.keys()];
       const startMs = performance.now();
       const found = await store.select<{ event_name: string }>(

@@ -23,7 +23,11 @@ const WAITING = 500_000;
 const FRESH_PER_SECOND = 500;
 const FRESH_SECONDS = 20;
 const FRESH_ROUNDS = 3;
+/** Of times that are some hundreds; to look more often would be most of the load. */
+const FRESH_LOOK_EVERY_MS = 25;
 const LOOK_EVERY_MS = 50;
+/** Of each worker, as `npm run spark` has it. */
+const CORES = 2;
 const KEYS = 'shop:bench-key,probe:probe-key';
 const MB = 1024 * 1024;
 /** Of `/proc`: the time of processes is counted in hundredths of a second on every Linux. */
@@ -92,6 +96,7 @@ async function measureFreshness(bench: KafkaBench): Promise<Report> {
   try {
     const spark = await startSpark({
       folder: join(folder, 'spark-fresh'),
+      coresPerWorker: CORES,
       environment: {
         CLICKSTREAM_LOG: log,
         CLICKSTREAM_STORE: storeOf(system.data, system.engineUrl),
@@ -106,7 +111,11 @@ async function measureFreshness(bench: KafkaBench): Promise<Report> {
         seconds: FRESH_SECONDS,
         eventsPerSecond: FRESH_PER_SECOND,
       });
-      const times = await probeStore(system, performance.now() + (FRESH_SECONDS - 1) * 1_000);
+      const times = await probeStore(
+        system,
+        performance.now() + (FRESH_SECONDS - 1) * 1_000,
+        FRESH_LOOK_EVERY_MS,
+      );
       const { refused } = await running;
       if (refused > 0) throw new Error(`${refused} events were refused`);
       if (round > 0) rounds.push(times);
@@ -213,7 +222,12 @@ async function startJob(
   environment: Record<string, string>,
   folder: string,
 ): Promise<Running> {
-  const spark = await startSpark({ folder, workers, environment: { ...environment, ...own } });
+  const spark = await startSpark({
+    folder,
+    workers,
+    coresPerWorker: workers === 1 ? 1 : CORES,
+    environment: { ...environment, ...own },
+  });
   const { master, driver } = spark;
   return {
     async pids() {

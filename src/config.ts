@@ -225,7 +225,7 @@ export const SETTINGS = {
     says: 'Spark: most records of a batch, all partitions together',
   }),
   CLICKSTREAM_SPARK_CORES: integer(1, 64, {
-    default: '1',
+    default: '2',
     says: 'Spark: cores of each worker, so how many partitions it works on at a time',
   }),
   // Spark refuses heaps below 450 MB.

@@ -14,9 +14,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.ReentrantLock;
 import org.apache.commons.io.FileUtils;
-import org.apache.spark.api.java.function.MapPartitionsFunction;
+import org.apache.spark.api.java.function.FlatMapFunction;
 import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.streaming.StreamingQuery;
@@ -34,6 +33,7 @@ public final class Job {
   private static final int FAILURES_MAX = 10;
   private static final long SOON_NS = TimeUnit.SECONDS.toNanos(60);
   private static final long WATCH_MS = 200;
+  private static final String SCRATCH = "query-";
   private static final long CHECKPOINT_EVERY_MS = 60_000;
   private static final long TRIM_EVERY_NS = TimeUnit.SECONDS.toNanos(60);
 
@@ -119,8 +119,11 @@ public final class Job {
   private Path newScratch() throws IOException {
     Path folder = Path.of(settings.scratch()).toAbsolutePath();
     Files.createDirectories(folder);
-    FileUtils.cleanDirectory(folder.toFile());
-    return Files.createTempDirectory(folder, "query-");
+    // Those of queries that were killed; nothing else that is there is ours.
+    try (var left = Files.newDirectoryStream(folder, SCRATCH + "*")) {
+      for (Path each : left) FileUtils.deleteQuietly(each.toFile());
+    }
+    return Files.createTempDirectory(folder, SCRATCH);
   }
 
   private StreamingQuery start(Topic topic, Path scratch)
@@ -164,10 +167,7 @@ public final class Job {
     // A stop holds it and waits for the end of this thread, which it interrupts.
     atWork.lockInterruptibly();
     try {
-      var done =
-          batch
-              .mapPartitions(tasks, Encoders.javaSerialization(PartitionWriter.Done.class))
-              .collectAsList();
+      var done = batch.javaRDD().mapPartitions(tasks).collect();
       topic.commit(done);
       progress.insertMs =
           done.stream().mapToLong(PartitionWriter.Done::insertMs).max().orElse(0);
@@ -214,7 +214,7 @@ public final class Job {
 
   /** What runs in the executors. */
   private record Tasks(Settings settings, int logId, int[] batchIds)
-      implements MapPartitionsFunction<Row, PartitionWriter.Done> {
+      implements FlatMapFunction<Iterator<Row>, PartitionWriter.Done> {
     @Override
     public Iterator<PartitionWriter.Done> call(Iterator<Row> rows) throws Exception {
       if (!rows.hasNext()) return List.<PartitionWriter.Done>of().iterator();
@@ -231,6 +231,8 @@ public final class Job {
 
             @Override
             public LogRecord next() {
+              if (row.getInt(0) != partition)
+                throw new AssertionError("a task has one partition of the topic");
               LogRecord record = new LogRecord(row.getLong(1), row.getLong(2), bytesOf(row));
               row = rows.hasNext() ? rows.next() : null;
               return record;
