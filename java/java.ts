@@ -91,7 +91,7 @@ export function jvmEnvironment(): NodeJS.ProcessEnv {
 
 /** What npm took for itself of `npm run … --name`, where two dashes before it were left out. */
 export function takenByNpm(names: readonly string[]): string | undefined {
-  return names.find((name) => `npm_config_${name}` in process.env);
+  return names.find((name) => `npm_config_${name.replaceAll('-', '_')}` in process.env);
 }
 
 /**

@@ -1,8 +1,8 @@
 /**
  * `npm run kafka`: a real Kafka on this machine until Ctrl-C, and what to type next.
  */
-import { parseArgs } from 'node:util';
-import { ClusterError, takenByNpm } from '../java/java.ts';
+import { endWith, readCommandLine } from '../java/command.ts';
+import { ClusterError } from '../java/java.ts';
 import { type KafkaCluster, startKafka } from './cluster.ts';
 import { KAFKA_VERSION } from './jars.ts';
 import { PORTS } from './properties.ts';
@@ -69,12 +69,14 @@ async function main(): Promise<void> {
 
 /** @throws ClusterError that says what is wrong. */
 function readParameters() {
-  const taken = takenByNpm(['single', 'port', 'data']);
-  if (taken !== undefined)
-    throw new ClusterError(
-      `npm took --${taken} for itself; write "npm run kafka -- --${taken} …" with two dashes before it.`,
-    );
-  const { values } = parse();
+  const { values } = readCommandLine('kafka', {
+    options: {
+      single: { type: 'boolean', default: false },
+      port: { type: 'string', default: '9092' },
+      data: { type: 'string', default: './data/kafka' },
+      help: { type: 'boolean', default: false },
+    },
+  });
   const port = Number(values.port);
   if (!/^\d+$/.test(values.port) || port < 1 || port > 65_536 - PORTS)
     throw new ClusterError(
@@ -84,28 +86,4 @@ function readParameters() {
   return { ...values, port };
 }
 
-function parse() {
-  try {
-    return parseArgs({
-      options: {
-        single: { type: 'boolean', default: false },
-        port: { type: 'string', default: '9092' },
-        data: { type: 'string', default: './data/kafka' },
-        help: { type: 'boolean', default: false },
-      },
-    });
-  } catch (cause) {
-    const what = cause instanceof Error ? (cause.message.split('. ')[0] ?? '') : String(cause);
-    throw new ClusterError(`${what}; --help lists what there is.`, { cause });
-  }
-}
-
-main().catch((error: unknown) => {
-  let text: string;
-  if (error instanceof ClusterError) text = error.message;
-  // A file or folder that cannot be used: its name and the system's reason say more than a stack.
-  else if (error instanceof Error && 'syscall' in error) text = error.message;
-  else throw error;
-  process.stderr.write(`kafka: ${text}\n`);
-  process.exit(1);
-});
+main().catch((error: unknown) => endWith('kafka', error));

@@ -3,10 +3,9 @@
  * time of history, until that is done.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import { ClusterError, takenByNpm } from '../java/java.ts';
+import { endWith, readCommandLine } from '../java/command.ts';
+import { ClusterError } from '../java/java.ts';
 import type { Jvm } from '../java/jvm.ts';
-import { AppError } from '../src/base/errors.ts';
 import { readConfig } from '../src/config.ts';
 import { type SparkCluster, startSpark } from './cluster.ts';
 import { jobEnvironment } from './environment.ts';
@@ -128,12 +127,17 @@ async function printed(driver: Jvm): Promise<number | null> {
 
 /** @throws ClusterError that says what is wrong. */
 function readParameters() {
-  const taken = takenByNpm(['workers', 'port', 'ui_port', 'data', 'history']);
-  if (taken !== undefined)
-    throw new ClusterError(
-      `npm took --${taken.replace('_', '-')} for itself; write "npm run spark -- --${taken.replace('_', '-')} …" with two dashes before it.`,
-    );
-  const { values, positionals } = parse();
+  const { values, positionals } = readCommandLine('spark', {
+    allowPositionals: true,
+    options: {
+      workers: { type: 'string', default: '2' },
+      port: { type: 'string', default: '7077' },
+      'ui-port': { type: 'string', default: '18080' },
+      data: { type: 'string', default: './data/spark' },
+      history: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
   const { data, help, history: from } = values;
   const workers = readNumber('--workers', values.workers, 1, WORKERS_MAX);
   const { rpc, ui } = portCounts(workers);
@@ -157,31 +161,4 @@ function readNumber(name: string, text: string, min: number, max: number): numbe
   return Number(text);
 }
 
-function parse() {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        workers: { type: 'string', default: '2' },
-        port: { type: 'string', default: '7077' },
-        'ui-port': { type: 'string', default: '18080' },
-        data: { type: 'string', default: './data/spark' },
-        history: { type: 'string' },
-        help: { type: 'boolean', default: false },
-      },
-    });
-  } catch (cause) {
-    const what = cause instanceof Error ? (cause.message.split('. ')[0] ?? '') : String(cause);
-    throw new ClusterError(`${what}; --help lists what there is.`, { cause });
-  }
-}
-
-main().catch((error: unknown) => {
-  let text: string;
-  if (error instanceof ClusterError || error instanceof AppError) text = error.message;
-  // A file or folder that cannot be used: its name and the system's reason say more than a stack.
-  else if (error instanceof Error && 'syscall' in error) text = error.message;
-  else throw error;
-  process.stderr.write(`spark: ${text}\n`);
-  process.exit(1);
-});
+main().catch((error: unknown) => endWith('spark', error));

@@ -162,8 +162,7 @@ export function jobProperties(
     'spark.executor.heartbeatInterval': '2s',
     'spark.network.timeout': '20s',
     'spark.network.timeoutInterval': '2s',
-    // And before that a task that hangs is tried beside it: the store lets only one of them in.
-    'spark.speculation': 'true',
+    // And before that a task that hangs is tried beside it, where the job has switched that on.
     'spark.speculation.task.duration.threshold': '5s',
   };
 }

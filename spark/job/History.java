@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -33,9 +34,6 @@ import org.slf4j.LoggerFactory;
 final class History {
   private static final Logger LOG = LoggerFactory.getLogger(History.class);
   private static final long HOLDER_MAX = 1L << 48;
-  /** Nothing that is done to stored rows takes longer, or whoever holds the partition is dead. */
-  private static final long HELD_MS_MAX = 90_000;
-  private static final long LOOK_AGAIN_MS = 250;
   private static final long SAY_EVERY_MS = 10_000;
   /** Of a month, when processors have not waited for it. */
   private static final int TRIES = 3;
@@ -204,23 +202,19 @@ final class History {
 
   /** One task for each partition, with its records in their order. */
   private Dataset<Row> read(List<Range> of) {
-    String partitions = joined(",", of, (range) -> "" + range.partition);
-    var source =
-        spark
-            .read()
-            .format("kafka")
-            .option("kafka.bootstrap.servers", settings.kafka().brokers())
-            .option("assign", "{\"%s\":[%s]}".formatted(topic.name(), partitions))
-            .option("startingOffsets", offsets(of, Range::from))
-            .option("endingOffsets", offsets(of, Range::to))
-            .option("failOnDataLoss", true);
-    settings.kafka().client().forEach((name, value) -> source.option("kafka." + name, value));
-    return source.load().selectExpr("partition", "offset", "unix_millis(timestamp) AS ms", "value");
-  }
-
-  private String offsets(List<Range> of, Function<Range, Long> which) {
-    String each = joined(",", of, (range) -> "\"" + range.partition + "\":" + which.apply(range));
-    return "{\"" + topic.name() + "\":{" + each + "}}";
+    Map<Integer, Long> from = new TreeMap<>();
+    Map<Integer, Long> to = new TreeMap<>();
+    for (Range range : of) {
+      from.put(range.partition, range.from);
+      to.put(range.partition, range.to);
+    }
+    return spark
+        .read()
+        .format("kafka")
+        .options(topic.source(from))
+        .option("endingOffsets", topic.json(to))
+        .load()
+        .selectExpr(Topic.COLUMNS);
   }
 
   private void swap(String month) throws InterruptedException {
@@ -251,10 +245,8 @@ final class History {
   }
 
   private void hold() throws InterruptedException {
-    long untilNs = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(HELD_MS_MAX);
     for (int partition = 0; partition < topic.partitions; partition++) {
-      while (records.ownerOf(logId, partition) >= Records.HOLDER_MIN && System.nanoTime() < untilNs)
-        TimeUnit.MILLISECONDS.sleep(LOOK_AGAIN_MS);
+      records.ownerWhenFree(logId, partition);
       records.takeOver(logId, partition, holder);
     }
   }

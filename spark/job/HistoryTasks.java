@@ -48,7 +48,7 @@ record HistoryTasks(Settings settings, int logId, String fresh, String ofMonths,
       List<LogRecord> part = new ArrayList<>();
       for (long bytes = 0;
           next != null && part.size() < settings.batchRows() && bytes < settings.batchBytes(); ) {
-        part.add(new LogRecord(next.getLong(1), next.getLong(2), Job.bytesOf(next)));
+        part.add(Job.recordOf(next));
         bytes += part.get(part.size() - 1).bytes().length;
         next = rows.hasNext() ? rows.next() : null;
       }
@@ -165,13 +165,7 @@ record HistoryTasks(Settings settings, int logId, String fresh, String ofMonths,
       records
           .copies(fresh, logId, partition, open, afterMs)
           .forEach((key, more) -> copies.computeIfAbsent(key, (k) -> new ArrayList<>()).addAll(more));
-      Map<String, List<Long>> erased = records.erasedIds(afterMs);
-      if (!erased.isEmpty())
-        for (Decoded each : open) {
-          String key = Window.keyOf(each.projectId(), each.eventId());
-          for (long timeMs : erased.getOrDefault(PartitionWriter.sha256(key), List.of()))
-            copies.computeIfAbsent(key, (k) -> new ArrayList<>()).add(new Copy(-1, timeMs));
-        }
+      Records.addErased(records.erasedIds(afterMs), open, copies);
       return copies;
     }
 

@@ -7,9 +7,10 @@ package clickstream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.ReentrantLock;
@@ -135,20 +136,16 @@ public final class Job {
     if (progress != null) spark.streams().removeListener(progress);
     progress = new Progress(spark, store, logId, topic.partitions);
     spark.streams().addListener(progress);
-    var source =
-        spark
-            .readStream()
-            .format("kafka")
-            .option("kafka.bootstrap.servers", settings.kafka().brokers())
-            .option("assign", json(topic, null))
-            .option("startingOffsets", json(topic, begins))
-            .option("maxOffsetsPerTrigger", settings.triggerRecords())
-            // Records that are gone are said so when the next query looks where to begin.
-            .option("failOnDataLoss", true);
-    settings.kafka().client().forEach((name, value) -> source.option("kafka." + name, value));
-    return source
+    Map<Integer, Long> offsets = new TreeMap<>();
+    for (int partition = 0; partition < topic.partitions; partition++)
+      offsets.put(partition, begins.get(partition).offset());
+    return spark
+        .readStream()
+        .format("kafka")
+        .options(topic.source(offsets))
+        .option("maxOffsetsPerTrigger", settings.triggerRecords())
         .load()
-        .selectExpr("partition", "offset", "unix_millis(timestamp) AS ms", "value")
+        .selectExpr(Topic.COLUMNS)
         .writeStream()
         .option("checkpointLocation", scratch.toString())
         // Nobody reads the checkpoint again, so no batch waits for it to be written.
@@ -198,18 +195,10 @@ public final class Job {
     }
   }
 
-  /** `{"topic":[0,1]}`, or with where to begin `{"topic":{"0":17,"1":4}}`. */
-  private static String json(Topic topic, List<Topic.Begin> begins) {
-    List<String> parts = new ArrayList<>();
-    for (int partition = 0; partition < topic.partitions; partition++)
-      parts.add(begins == null ? "" + partition : "\"" + partition + "\":" + begins.get(partition).offset());
-    String all = String.join(",", parts);
-    return "{\"" + topic.name() + "\":" + (begins == null ? "[" + all + "]" : "{" + all + "}") + "}";
-  }
-
   /** A message without a value is one of no bytes. */
-  static byte[] bytesOf(Row row) {
-    return row.isNullAt(3) ? new byte[0] : (byte[]) row.get(3);
+  static LogRecord recordOf(Row row) {
+    byte[] bytes = row.isNullAt(3) ? new byte[0] : (byte[]) row.get(3);
+    return new LogRecord(row.getLong(1), row.getLong(2), bytes);
   }
 
   /** What runs in the executors. */
@@ -233,7 +222,7 @@ public final class Job {
             public LogRecord next() {
               if (row.getInt(0) != partition)
                 throw new AssertionError("a task has one partition of the topic");
-              LogRecord record = new LogRecord(row.getLong(1), row.getLong(2), bytesOf(row));
+              LogRecord record = recordOf(row);
               row = rows.hasNext() ? rows.next() : null;
               return record;
             }

@@ -4,10 +4,8 @@
  */
 package clickstream;
 
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.zip.CRC32;
 
 /** Where a record lies for ever, the batch that brings it into the store, and who writes it. */
 record Place(long logId, int partition, long offset, int batchId, long owner) {}
@@ -171,13 +169,6 @@ final class Mapping {
       out.put('}');
     }
     out.put(']');
-  }
-
-  /** The partition of an event's key, as the collector and the store compute it. */
-  static int partitionOf(String projectId, String eventId, int partitions) {
-    CRC32 crc = new CRC32();
-    crc.update((projectId + '\0' + eventId).getBytes(StandardCharsets.UTF_8));
-    return (int) (crc.getValue() % partitions);
   }
 
   private static List<String> columns() {

@@ -7,16 +7,12 @@ package clickstream;
 
 import clickstream.Store.StoreException;
 import clickstream.Window.Copy;
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.time.Instant;
 import java.time.YearMonth;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.HexFormat;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
@@ -34,9 +30,6 @@ final class PartitionWriter {
   private static final long RETRY_MS_MAX = 2_000;
   /** So long a task waits for a store in trouble; then Spark tries it again, and in the end the driver. */
   private static final long TROUBLE_MS_MAX = 60_000;
-  private static final long HELD_POLL_MS = 250;
-  /** Nothing that is done to stored rows takes longer, or whoever holds the partition is dead. */
-  private static final long HELD_MS_MAX = 90_000;
   /** So much further back is read at once: what comes late seldom comes alone. */
   private static final long FURTHER_MS = 3_600_000;
   /** The window is loaded in slices of time, as many at once as have so many ids. */
@@ -46,8 +39,8 @@ final class PartitionWriter {
   private static final long UNKNOWN = -1;
   private static final Logger LOG = LoggerFactory.getLogger(PartitionWriter.class);
 
-  /** What a task brought into the store: offsets from `from` to before `to`. Public for Spark. */
-  public record Done(int partition, long from, long to, int batchId, long insertMs)
+  /** What a task brought into the store: offsets from `from` to before `to`. */
+  record Done(int partition, long from, long to, int batchId, long insertMs)
       implements java.io.Serializable {}
 
   private record Id(Settings.Server store, int logId, int partition) {}
@@ -166,12 +159,7 @@ final class PartitionWriter {
   }
 
   private void takeOver() throws InterruptedException {
-    long untilNs = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(HELD_MS_MAX);
-    long known = records.ownerOf(logId, partition);
-    while (known >= Records.HOLDER_MIN && System.nanoTime() < untilNs) {
-      TimeUnit.MILLISECONDS.sleep(HELD_POLL_MS);
-      known = records.ownerOf(logId, partition);
-    }
+    long known = records.ownerWhenFree(logId, partition);
     // Another one may have written meanwhile, or erased: nothing that was known is known.
     if (!numbers.contains(known)) {
       window = null;
@@ -273,18 +261,12 @@ final class PartitionWriter {
     }
     long afterMs = oldestMs - settings.windowMs();
     Map<String, List<Copy>> copies =
-        unsure.isEmpty() ? new HashMap<>() : records.copies(logId, partition, unsure, afterMs);
+        unsure.isEmpty() ? new HashMap<>() : records.copies("records", logId, partition, unsure, afterMs);
     if (afterMs < erasedSinceMs) {
       erased = records.erasedIds(afterMs - FURTHER_MS);
       erasedSinceMs = afterMs - FURTHER_MS;
     }
-    if (!erased.isEmpty())
-      for (Decoded each : decoded) {
-        if (!each.isEvent()) continue;
-        String key = Window.keyOf(each.projectId(), each.eventId());
-        for (long timeMs : erased.getOrDefault(sha256(key), List.of()))
-          copies.computeIfAbsent(key, (k) -> new ArrayList<>()).add(new Copy(-1, timeMs));
-      }
+    Records.addErased(erased, decoded, copies);
     return copies;
   }
 
@@ -296,14 +278,5 @@ final class PartitionWriter {
 
   private static YearMonth monthOf(LogRecord record) {
     return YearMonth.from(Instant.ofEpochMilli(record.timeMs()).atOffset(ZoneOffset.UTC));
-  }
-
-  static String sha256(String key) {
-    try {
-      byte[] hash = MessageDigest.getInstance("SHA-256").digest(key.getBytes(StandardCharsets.UTF_8));
-      return HexFormat.of().formatHex(hash);
-    } catch (NoSuchAlgorithmException e) {
-      throw new AssertionError("Java has SHA-256", e);
-    }
   }
 }

@@ -4,11 +4,15 @@ package clickstream;
 import clickstream.Window.Copy;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
 
 final class Records {
@@ -21,6 +25,10 @@ final class Records {
   /** Numbers from here on belong to those who hold a partition for a while; 0 is nobody's. */
   static final long HOLDER_MIN = 1L << 47;
 
+  /** Nothing that is done to stored rows takes longer, or whoever holds the partition is dead. */
+  private static final long HELD_MS_MAX = 90_000;
+
+  private static final long HELD_POLL_MS = 250;
   private static final int PARTITIONS_MAX = 65_536;
   /** Of one question, in bytes of the address that they are sent in. */
   private static final int ASK_BYTES_MAX = 64 * 1024;
@@ -72,6 +80,16 @@ final class Records {
             "SELECT owner FROM owners WHERE log_key = {key:UInt64}",
             Map.of("key", keyOf(logId, partition)));
     return rows.isEmpty() ? 0 : rows.get(0).get(0).asLong();
+  }
+
+  /** Waits while somebody holds the partition, but not for ever. */
+  long ownerWhenFree(int logId, int partition) throws InterruptedException {
+    long untilNs = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(HELD_MS_MAX);
+    for (; ; ) {
+      long owner = ownerOf(logId, partition);
+      if (owner < HOLDER_MIN || System.nanoTime() > untilNs) return owner;
+      TimeUnit.MILLISECONDS.sleep(HELD_POLL_MS);
+    }
   }
 
   void insert(int logId, int partition, byte[] rows) throws InterruptedException {
@@ -155,13 +173,11 @@ final class Records {
                     Window.keyOf(row.get(0).asText(), row.get(1).asText()), row.get(2).asLong()));
   }
 
-  /** The stored copies of these events after a time, by key. */
-  Map<String, List<Copy>> copies(int logId, int partition, List<Decoded> events, long afterMs)
-      throws InterruptedException {
-    return copies("records", logId, partition, events, afterMs);
-  }
-
-  /** @param table `records`, or one like it */
+  /**
+   * The stored copies of these events after a time, by key.
+   *
+   * @param table `records`, or one like it
+   */
   Map<String, List<Copy>> copies(
       String table, int logId, int partition, List<Decoded> events, long afterMs)
       throws InterruptedException {
@@ -226,6 +242,27 @@ final class Records {
                     .computeIfAbsent(row.get(0).asText(), (hash) -> new ArrayList<>())
                     .add(row.get(1).asLong()));
     return times;
+  }
+
+  /** A copy of an event that was stored and erased since is a repeated one as well. */
+  static void addErased(
+      Map<String, List<Long>> erased, List<Decoded> events, Map<String, List<Copy>> copies) {
+    if (erased.isEmpty()) return;
+    for (Decoded event : events) {
+      if (!event.isEvent()) continue;
+      String key = Window.keyOf(event.projectId(), event.eventId());
+      for (long timeMs : erased.getOrDefault(sha256(key), List.of()))
+        copies.computeIfAbsent(key, (k) -> new ArrayList<>()).add(new Copy(-1, timeMs));
+    }
+  }
+
+  private static String sha256(String key) {
+    try {
+      byte[] hash = MessageDigest.getInstance("SHA-256").digest(key.getBytes(StandardCharsets.UTF_8));
+      return HexFormat.of().formatHex(hash);
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("Java has SHA-256", e);
+    }
   }
 
   static long keyOf(int logId, int partition) {

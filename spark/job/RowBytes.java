@@ -37,11 +37,6 @@ final class RowBytes {
     return size;
   }
 
-  /** Takes back what was written from here on; 0 for all. */
-  void truncate(int newSize) {
-    size = newSize;
-  }
-
   static byte[] ascii(String text) {
     return text.getBytes(StandardCharsets.US_ASCII);
   }

@@ -65,7 +65,7 @@ record Settings(
         (int) number(environment, "CLICKSTREAM_BATCH_BYTES", 16_777_216, 1_000, 16_777_216),
         number(environment, "CLICKSTREAM_LOG_KEEP_HOURS", 24, 1, 87_600) * HOUR_MS,
         (int) number(environment, "CLICKSTREAM_SPARK_TRIGGER_MS", 0, 0, 3_600_000),
-        (int) number(environment, "CLICKSTREAM_SPARK_RECORDS", 1_000, 1, 10_000_000),
+        (int) number(environment, "CLICKSTREAM_SPARK_RECORDS", 1_000, 1, 1_000_000),
         environment.getOrDefault("CLICKSTREAM_SPARK_SCRATCH", "./data/spark/scratch"),
         readTimes(environment.getOrDefault("CLICKSTREAM_SPARK_HISTORY", "")));
   }

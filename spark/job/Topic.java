@@ -44,6 +44,11 @@ final class Topic implements AutoCloseable {
   /** What is committed of a partition: all before `offset`, and the batch that was begun, if any. */
   private record Committed(long offset, long begunTo, int batchId, String note) {}
 
+  /** Of what Spark reads of a record, in the order of `Job.recordOf`. */
+  static final String[] COLUMNS = {
+    "partition", "offset", "unix_millis(timestamp) AS ms", "value"
+  };
+
   private static final long ANSWER_MS_MAX = 60_000;
   private static final long RETRY_MS = 100;
   private static final Duration READ_MAX = Duration.ofSeconds(10);
@@ -67,10 +72,6 @@ final class Topic implements AutoCloseable {
     }
     this.id = idOf(found);
     this.partitions = found.partitions().size();
-  }
-
-  String name() {
-    return kafka.topic();
   }
 
   /** @throws Refused when the topic of this name is another one by now. */
@@ -256,6 +257,25 @@ final class Topic implements AutoCloseable {
     answered(() -> admin.listOffsets(all).all())
         .forEach((at, found) -> offsets.put(at.partition(), found.offset()));
     return offsets;
+  }
+
+  /** How Spark reads it: these partitions, each from its offset on. */
+  Map<String, String> source(Map<Integer, Long> offsets) {
+    Map<String, String> options = new HashMap<>();
+    kafka.client().forEach((name, value) -> options.put("kafka." + name, value));
+    options.put("kafka.bootstrap.servers", kafka.brokers());
+    options.put("assign", "{\"%s\":%s}".formatted(kafka.topic(), offsets.keySet()));
+    options.put("startingOffsets", json(offsets));
+    // Records that are gone are said so when the next query looks where to begin.
+    options.put("failOnDataLoss", "true");
+    return options;
+  }
+
+  /** `{"topic":{"0":17,"1":4}}` */
+  String json(Map<Integer, Long> offsets) {
+    List<String> parts = new ArrayList<>();
+    offsets.forEach((partition, offset) -> parts.add("\"" + partition + "\":" + offset));
+    return "{\"" + kafka.topic() + "\":{" + String.join(",", parts) + "}}";
   }
 
   private Map<String, Object> client() {

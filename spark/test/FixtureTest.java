@@ -22,8 +22,6 @@ import org.junit.jupiter.api.Test;
 class FixtureTest {
   private static final Path FIXTURES = Path.of(System.getProperty("clickstream.fixtures"));
   private static final long WINDOW_MS = 86_400_000;
-  private static final int[] PARTITIONS_OF_LOG = {0, 3, 2};
-
   private record Line(Place place, LogRecord record) {}
 
   private record Copy(Place place, long timeMs) {}
@@ -35,7 +33,6 @@ class FixtureTest {
     List<String> rows = textLines("rows.ndjson");
     assertEquals(rows.size(), lines.size());
     Map<String, List<Copy>> stored = new HashMap<>();
-    RowBytes out = new RowBytes();
     for (int i = 0; i < rows.size(); i++) {
       Line line = lines.get(i);
       Decoded decoded = Mapping.decode(line.record);
@@ -44,7 +41,7 @@ class FixtureTest {
         copies = stored.computeIfAbsent(keyOf(decoded), key -> new ArrayList<>());
       boolean isDuplicate = copies.stream().anyMatch(copy -> isBefore(copy, line));
       boolean canBeStored = decoded.canBeStored();
-      out.truncate(0);
+      RowBytes out = new RowBytes();
       Outcome outcome = Mapping.append(decoded, isDuplicate, line.place, out);
       String row = new String(out.array(), 0, out.size(), StandardCharsets.UTF_8);
       String expected = rows.get(i) + "\n";
@@ -52,18 +49,6 @@ class FixtureTest {
         fail("line %d of rows.ndjson:%n expected %s found    %s".formatted(i + 1, expected, row));
       assertEquals(canBeStored && !isDuplicate, outcome == Outcome.STORED, row);
       if (outcome == Outcome.STORED) copies.add(new Copy(line.place, line.record.timeMs()));
-    }
-  }
-
-  @Test
-  @DisplayName("every event of the fixture lies in the partition of its key")
-  void partitions() throws IOException {
-    for (Line line : readLines()) {
-      Decoded decoded = Mapping.decode(line.record);
-      if (!decoded.isEvent()) continue;
-      int partitions = PARTITIONS_OF_LOG[(int) line.place.logId()];
-      int found = Mapping.partitionOf(decoded.projectId(), decoded.eventId(), partitions);
-      assertEquals(line.place.partition(), found, keyOf(decoded));
     }
   }
 

@@ -566,7 +566,7 @@ test('a Spark job is shown as it runs, and when it was last seen where it does n
   assert.equal(await textOf('spark-batch'), '1.5 s');
   assert.equal(await textOf('spark-lag'), '2,645');
   assert.equal(await textOf('spark-executors'), '2');
-  assert.match((await textOf('spark')) ?? '', /micro-batch 1,204 with 3,000 records, ended at/);
+  assert.match((await textOf('spark')) ?? '', /micro-batch 1,204 with 3,000 records, at/);
   assert.equal(await running.page.getByTestId('spark').locator('svg.spark').count(), 2);
   assert.deepEqual(await violationsOf(running.page, 'pipeline-spark'), []);
   assert.deepEqual(running.complaints, []);
@@ -575,8 +575,8 @@ test('a Spark job is shown as it runs, and when it was last seen where it does n
   const [one] = sum.partitions;
   assert.ok(one);
   for (const [waiting, words] of [
-    [0, /ended 5 min ago, at .*\. Nothing waits for the job\.$/],
-    [3, /ended 5 min ago, at .*\. 3 records wait: the job is stopped, or stands still\.$/],
+    [0, /heard of 5 min ago, at .*\. Nothing waits for the job\.$/],
+    [3, /heard of 5 min ago, at .*\. 3 records wait: the job is stopped, or stands still\.$/],
   ] as const) {
     const partitions = [{ ...one, waiting }];
     const { page, close } = await openPipeline({

@@ -22,14 +22,14 @@ export function SparkJob({
         Spark
         {now !== null && (
           <small>
-            {`micro-batch ${formatNumber(now.batch)} with ${formatNumber(now.rows)} ${now.rows === 1 ? 'record' : 'records'}, ended at ${formatSeconds(seenAt)} · lines of the last 10 minutes`}
+            {`micro-batch ${formatNumber(now.batch)} with ${formatNumber(now.rows)} ${now.rows === 1 ? 'record' : 'records'}, at ${formatSeconds(seenAt)} · lines of the last 10 minutes`}
           </small>
         )}
       </h2>
       {now === null ? (
         <div className={`panel sum ${waiting === 0 ? 'closed' : 'open'}`}>
           <p className={waiting === 0 ? undefined : 'sum-mark'} role="status">
-            {`The last micro-batch ended ${formatAge(countedAt - seenAt)} ago, at ${formatSeconds(seenAt)}. ${stateWords(waiting)}`}
+            {`The job was last heard of ${formatAge(countedAt - seenAt)} ago, at ${formatSeconds(seenAt)}. ${stateWords(waiting)}`}
           </p>
         </div>
       ) : (
@@ -73,7 +73,7 @@ export function SparkJob({
   );
 }
 
-/** A job that has nothing to do ends no micro-batch either. */
+/** A job that was stopped while nothing waits is missed by nobody. */
 function stateWords(waiting: number): string {
   if (waiting === 0) return 'Nothing waits for the job.';
   const what = waiting === 1 ? 'record waits' : 'records wait';

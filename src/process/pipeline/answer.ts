@@ -79,7 +79,7 @@ export interface Spool {
 
 /** What the Spark job says of itself. */
 export interface Spark {
-  /** When it has ended a micro-batch last; ISO 8601, by its own clock. */
+  /** When it was heard of last; ISO 8601, by its own clock. */
   seen_at: string;
   /** Of that micro-batch; null when it is more than a minute ago: stopped, or nothing to do. */
   now: SparkProgress | null;
