@@ -36,7 +36,9 @@ final class History {
   private static final long HOLDER_MAX = 1L << 48;
   private static final long SAY_EVERY_MS = 10_000;
   /** Of a month, when processors have not waited for it. */
-  private static final int TRIES = 3;
+  private static final int TRIES = 5;
+  /** Those that have just gone on take their partitions over: a hold of that moment would be lost again. */
+  private static final long AGAIN_MS = 2_000;
 
   /** Offsets of a partition, from one to before another. */
   record Range(int partition, long from, long to) {
@@ -221,20 +223,24 @@ final class History {
     fresh.deleteErased(fresh.name());
     fresh.copy(month);
     boolean isSwapped = false;
-    for (int i = 0; i < TRIES && !isSwapped; i++) {
+    for (int i = 0; i < TRIES; i++) {
       try {
         hold();
         // While nobody writes: what came in, and what was erased.
         fresh.copy(month);
         fresh.deleteErased(fresh.name());
-        if (!fresh.isSame(month) || limitMs() != limitMs)
+        boolean isSame = fresh.isSame(month) && limitMs() == limitMs;
+        // Who has not waited may have written since the copy: that is no reason to give up.
+        if (!isSame && isHeld())
           throw new Topic.Refused("Rows of month " + month + " were taken out, or mended, meanwhile.");
         refuseOtherLogs();
-        isSwapped = isReplaced(month);
+        isSwapped = isSame && isReplaced(month);
       } finally {
         release(holder);
       }
-      if (!isSwapped) say("others have not waited for month " + month + ": it was not swapped in");
+      if (isSwapped) break;
+      say("others have not waited for month " + month + ": it was not swapped in");
+      TimeUnit.MILLISECONDS.sleep(AGAIN_MS);
     }
     if (!isSwapped) throw new Topic.Refused("The processors do not wait for as long as it takes.");
     swapped.add(month);
@@ -271,10 +277,15 @@ final class History {
               .formatted(String.join(" AND ", held), month, fresh.name()));
       return true;
     } catch (StoreException refusal) {
-      for (int partition = 0; partition < topic.partitions; partition++)
-        if (records.ownerOf(logId, partition) != holder) return false;
-      throw refusal;
+      if (isHeld()) throw refusal;
+      return false;
     }
+  }
+
+  private boolean isHeld() throws InterruptedException {
+    for (int partition = 0; partition < topic.partitions; partition++)
+      if (records.ownerOf(logId, partition) != holder) return false;
+    return true;
   }
 
   private long number(String sql) throws InterruptedException {

@@ -1,6 +1,6 @@
 /**
  * A range of the topic that the Spark job processes again: rows that were spoilt in the store are as
- * they were, all others are not touched, and whoever reads, writes or dies meanwhile changes nothing.
+ * they were, all others are not touched, and whoever reads or dies meanwhile changes nothing.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -8,46 +8,21 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Producer } from '@platformatic/kafka';
 import { whyNoKafka } from '../../kafka/cluster.ts';
-import { type SparkCluster, startSpark, whyNoSpark } from '../../spark/cluster.ts';
+import { type SparkCluster, whyNoSpark } from '../../spark/cluster.ts';
 import { realClock } from '../../src/base/clock.ts';
 import type { Log } from '../../src/log/log.ts';
-import { createRecords, HOLDER_MIN } from '../../src/process/records.ts';
 import type { AuditReport } from '../../src/process/upkeep/audit-report.ts';
 import { expire } from '../../src/process/upkeep/removals.ts';
 import { readProgress } from '../crash/judge.ts';
 import { post } from '../crash/sender.ts';
 import { removeFolder, temporaryFolder } from '../system.ts';
-import { createLoad, type Load, prove } from './load.ts';
+import { ended, startJob, TIMEOUT_MS, type Times } from './spark-history.ts';
 import { type Member, type Stage, startStage, until } from './stage.ts';
 
 const skip = (await whyNoKafka()) ?? (await whyNoSpark()) ?? false;
-const TIMEOUT_MS = 900_000;
 const DAY_MS = 86_400_000;
 /** The fixture begins some days before this, and ends some days after it. */
 const FIXTURE_MONTH_MS = Date.UTC(2026, 11, 1);
-
-interface Times {
-  fromMs: number;
-  toMs: number;
-}
-
-function startJob(folder: string, stage: Stage, log: string, times: Times): Promise<SparkCluster> {
-  return startSpark({
-    folder,
-    environment: {
-      CLICKSTREAM_LOG: log,
-      CLICKSTREAM_STORE: stage.storeAddress,
-      CLICKSTREAM_SPARK_HISTORY: `${times.fromMs},${times.toMs}`,
-    },
-    workers: 1,
-    isOnce: true,
-  });
-}
-
-async function ended({ driver }: SparkCluster): Promise<{ code: number | null; said: string }> {
-  const code = await driver.ended();
-  return { code, said: await driver.output() };
-}
 
 async function succeeded(spark: SparkCluster): Promise<string> {
   const { code, said } = await ended(spark);
@@ -102,7 +77,7 @@ describe('history of a topic', { skip, timeout: TIMEOUT_MS }, () => {
         { ms: monthMs + 2 * DAY_MS },
       );
       good = await dump();
-      spark = await startJob(join(folder, 'spark'), stage, log, times);
+      spark = await startJob(join(folder, 'spark'), { log, store: stage.storeAddress }, times);
       await spark.driver.kill();
     },
     { timeout: TIMEOUT_MS },
@@ -323,78 +298,5 @@ describe('history of a topic', { skip, timeout: TIMEOUT_MS }, () => {
     assert.match(await succeeded(spark), /is swapped in: \d+ rows, [1-9]/);
     assertSame(await dump(), good);
     await audit();
-  });
-});
-
-describe('history while events come in', { skip, timeout: TIMEOUT_MS }, () => {
-  const TOPIC = 'history-load';
-  let stage: Stage;
-  let folder: string;
-  let system: Member;
-  let load: Load;
-  let spark: SparkCluster | undefined;
-
-  before(async () => {
-    stage = await startStage('history-load', 'single');
-    folder = await temporaryFolder('history-load-spark');
-    system = await stage.member('system', stage.environment(TOPIC));
-    await system.start();
-    load = createLoad('history', [system]);
-  });
-  after(async () => {
-    load?.giveUp();
-    await spark?.close();
-    await stage?.close();
-    if (folder !== undefined) await removeFolder(folder);
-  });
-
-  async function runJob(times: Times): Promise<Awaited<ReturnType<typeof ended>>> {
-    const log = `${stage.environment(TOPIC).CLICKSTREAM_LOG}`;
-    spark = await startJob(join(folder, 'spark'), stage, log, times);
-    const end = await ended(spark);
-    await spark.close();
-    return end;
-  }
-
-  const spoiltRows = async (): Promise<number> => {
-    const [row] = await stage.store.select<{ rows: number }>(
-      "SELECT count() AS rows FROM records WHERE path = 'spoilt'",
-    );
-    return row?.rows ?? 0;
-  };
-
-  test('a time of which nothing was processed is said in one sentence', async () => {
-    const { code, said } = await runJob({ fromMs: 0, toMs: 1_000 });
-    assert.equal(code, 1);
-    assert.match(said, /^clickstream: The topic has no processed records of that time\b.*\.$/m);
-    assert.doesNotMatch(said, /Exception|\n\s+at /);
-  });
-
-  test('the processor waits for a swap and goes on: nothing is lost or doubled', async (t) => {
-    load.begin();
-    await load.goesOn(100);
-    const toMs = Date.now();
-    await load.goesOn(20);
-    await stage.store.command(
-      `ALTER TABLE records UPDATE path = 'spoilt'
-       WHERE outcome = 'stored' AND received_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')
-       SETTINGS mutations_sync = 1`,
-      { to: toMs },
-    );
-    assert.ok((await spoiltRows()) > 0);
-    const running = runJob({ fromMs: 0, toMs });
-    // As a processor would that has waited for too long: the swap is refused, and tried again.
-    const records = createRecords(stage.store);
-    const at = { logId: 1, partition: 0 };
-    await until(async () => (await records.ownerOf(at)) >= HOLDER_MIN);
-    await records.takeOver(at.logId, [at.partition]);
-    const { code, said } = await running;
-    assert.equal(code, 0, said);
-    assert.match(said, /^clickstream: others have not waited for month \d{6}: it was not/m);
-    assert.match(system.output(), /another one has taken the partition over/);
-    await load.goesOn(20);
-    const { events, duplicates } = await prove({ stage, topic: TOPIC, query: system, load });
-    assert.equal(await spoiltRows(), 0);
-    t.diagnostic(`${events} events, ${duplicates} duplicates`);
   });
 });

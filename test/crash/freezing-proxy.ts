@@ -1,7 +1,7 @@
 /**
  * Stands between a processor and its store, and freezes the processor (SIGSTOP) while one of its
- * INSERTs into `records` is on its way: none of it forwarded, half of it, or all of it and the
- * answer held back.
+ * statements, most often an INSERT into `records`, is on its way: none of it forwarded, half of it,
+ * or all of it and the answer held back.
  */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -21,10 +21,11 @@ export type Moment =
 export interface FreezingProxy {
   port: number;
   /**
-   * Freezes the process at its next INSERT; resolves with its id when it is frozen. Where several
-   * processes come through here it is told, from the port of its connection, which one inserts.
+   * Freezes the process at its next INSERT, or another statement; resolves with its id when it is
+   * frozen. Where several processes come through here it is told, from the port of its connection,
+   * which one it is.
    */
-  freeze(pid: number | PidOf, moment: Moment): Promise<number>;
+  freeze(pid: number | PidOf, moment: Moment, statement?: RegExp): Promise<number>;
   /** Continues the process, if it is still there, and what was held back. */
   thaw(): void;
   close(): Promise<void>;
@@ -36,6 +37,7 @@ type PidOf = (port: number) => Promise<number | undefined>;
 interface Plan {
   pid: number | PidOf;
   moment: Moment;
+  statement: RegExp;
   frozen: PromiseWithResolvers<number>;
   thawed: PromiseWithResolvers<void>;
 }
@@ -43,14 +45,17 @@ interface Plan {
 type Caught = Plan & { pid: number };
 
 const LOOK_AGAIN_MS = 2;
+const INSERT = /INSERT\s+INTO\s+records/i;
+/** A statement is in the address, with rows as the body, or it is the body. */
+const STATEMENT_BYTES_MAX = 1_000;
 
 export async function startFreezingProxy(storeUrl: string): Promise<FreezingProxy> {
   let next: Plan | undefined;
   let frozen: { pid: number; thawed: PromiseWithResolvers<void> } | undefined;
 
-  async function catches(port: number): Promise<Caught | undefined> {
+  async function catches(port: number, text: string): Promise<Caught | undefined> {
     const plan = next;
-    if (plan === undefined) return undefined;
+    if (plan === undefined || !plan.statement.test(text)) return undefined;
     const pid = typeof plan.pid === 'number' ? plan.pid : await plan.pid(port);
     // Another one may have come to the question first.
     if (pid === undefined || next !== plan) return undefined;
@@ -68,10 +73,9 @@ export async function startFreezingProxy(storeUrl: string): Promise<FreezingProx
 
   async function forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = Buffer.concat(await request.toArray());
-    const isInsert = /INSERT\s+INTO\s+records/i.test(
-      decodeURIComponent((request.url ?? '').replaceAll('+', ' ')),
-    );
-    const plan = isInsert ? await catches(request.socket.remotePort ?? 0) : undefined;
+    const address = decodeURIComponent((request.url ?? '').replaceAll('+', ' '));
+    const text = `${address} ${body.toString('utf8', 0, STATEMENT_BYTES_MAX)}`;
+    const plan = await catches(request.socket.remotePort ?? 0, text);
     if (plan?.moment === 'before it is sent') await stop(plan);
     const { 'content-length': _, ...headers } = request.headers;
     const to = openRequest(new URL(request.url ?? '/', storeUrl), {
@@ -100,9 +104,10 @@ export async function startFreezingProxy(storeUrl: string): Promise<FreezingProx
   if (address === null || typeof address === 'string') throw new Error('no port');
   return {
     port: address.port,
-    async freeze(pid, moment) {
-      next = { pid, moment, frozen: Promise.withResolvers(), thawed: Promise.withResolvers() };
-      return next.frozen.promise;
+    async freeze(pid, moment, statement = INSERT) {
+      const [frozen, thawed] = [Promise.withResolvers<number>(), Promise.withResolvers<void>()];
+      next = { pid, moment, statement, frozen, thawed };
+      return frozen.promise;
     },
     thaw() {
       if (frozen === undefined) return;
