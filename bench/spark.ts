@@ -23,6 +23,8 @@ const WAITING = 500_000;
 const FRESH_PER_SECOND = 500;
 const FRESH_SECONDS = 20;
 const FRESH_ROUNDS = 3;
+/** As the other sections on freshness have it, and as many small senders would. */
+const FRESH_BATCHES = [50, 10] as const;
 /** Of times that are some hundreds; to look more often would be most of the load. */
 const FRESH_LOOK_EVERY_MS = 25;
 const LOOK_EVERY_MS = 50;
@@ -92,7 +94,7 @@ async function measureFreshness(bench: KafkaBench): Promise<Report> {
     CLICKSTREAM_LOG: log,
     CLICKSTREAM_ROLES: 'collect,query',
   });
-  const rounds: number[][] = [];
+  const rows: string[][] = [];
   try {
     const spark = await startSpark({
       folder: join(folder, 'spark-fresh'),
@@ -102,12 +104,11 @@ async function measureFreshness(bench: KafkaBench): Promise<Report> {
         CLICKSTREAM_STORE: storeOf(system.data, system.engineUrl),
       },
     });
-    // The first round warms up.
-    for (let round = 0; round <= FRESH_ROUNDS; round++) {
-      const order = { url: system.url, key: 'bench-key', batch: 10, connections: 8 };
+    let seed = 7_000;
+    const round = async (batch: number): Promise<number[]> => {
+      const order = { url: system.url, key: 'bench-key', batch, connections: 16, seed: seed++ };
       const running = load.run({
         ...order,
-        seed: 7_000 + round,
         seconds: FRESH_SECONDS,
         eventsPerSecond: FRESH_PER_SECOND,
       });
@@ -118,26 +119,36 @@ async function measureFreshness(bench: KafkaBench): Promise<Report> {
       );
       const { refused } = await running;
       if (refused > 0) throw new Error(`${refused} events were refused`);
-      if (round > 0) rounds.push(times);
+      return times;
+    };
+    // JVMs are slow at first.
+    await round(FRESH_BATCHES[0]);
+    for (const batch of FRESH_BATCHES) {
+      const rounds: number[][] = [];
+      for (let i = 0; i < FRESH_ROUNDS; i++) rounds.push(await round(batch));
+      const at = (share: number): string =>
+        median(rounds.map((each) => percentile(each, share))).toFixed(0);
+      const times = [0.5, 0.95, 0.99].map(at);
+      const count = String(rounds.flat().length);
+      rows.push([String(FRESH_PER_SECOND), String(batch), ...times, count, 'p95 ≤ 1,000']);
     }
     await spark.stop();
   } finally {
     await system.stop();
   }
-  const at = (share: number): string =>
-    median(rounds.map((each) => percentile(each, share))).toFixed(0);
   return {
     title: 'Spark: freshness',
-    says: `From the 202 of a single event until the start of the first query that finds it, the next micro-batch as soon as the last one is done; other events come in an open loop of 10 a request. Percentiles are medians of ${FRESH_ROUNDS} rounds of ${FRESH_SECONDS} s.`,
-    columns: ['events/s meanwhile', 'p50 ms', 'p95 ms', 'p99 ms', 'probes', 'goal, ms'],
-    rows: [
-      [
-        String(FRESH_PER_SECOND),
-        ...[0.5, 0.95, 0.99].map(at),
-        String(rounds.flat().length),
-        'p95 ≤ 1,000',
-      ],
+    says: `From the 202 of a single event until the start of the first query that finds it, the next micro-batch as soon as the last one is done; other events come in an open loop. Percentiles are medians of ${FRESH_ROUNDS} rounds of ${FRESH_SECONDS} s, after one that warms the JVMs up; the second line was measured after the first.`,
+    columns: [
+      'events/s meanwhile',
+      'in a request',
+      'p50 ms',
+      'p95 ms',
+      'p99 ms',
+      'probes',
+      'goal, ms',
     ],
+    rows,
   };
 }
 
