@@ -28,8 +28,7 @@ import {
   openStore,
 } from './open.ts';
 import { createFreshness } from './process/freshness.ts';
-import { pipelineGauges, pipelineRoute } from './process/pipeline/http.ts';
-import { createPipeline, type Pipeline } from './process/pipeline/pipeline.ts';
+import { pipelineRoute } from './process/pipeline/http.ts';
 import { createProcessor, type Processor } from './process/process.ts';
 import { createRecords } from './process/records.ts';
 import { windowLimits } from './process/window/window.ts';
@@ -41,6 +40,7 @@ import { openRunningFile } from './running-file.ts';
 import { checkSelf, SELF_CHECK_PROJECT } from './self-check.ts';
 import { firstKey, startDemo } from './start-demo.ts';
 import { logGauges, logTrouble, spoolGauges } from './start-log.ts';
+import { openPipeline, startLag } from './start-pipeline.ts';
 import { startSource } from './start-source.ts';
 import { startUpkeep, type Upkeep } from './start-upkeep.ts';
 import type { Store } from './store/store.ts';
@@ -225,6 +225,8 @@ async function startParts(
     );
   }
   if (log !== undefined) logGauges(metrics, log, clock);
+  if (log !== undefined && store !== undefined && roles.includes('query'))
+    closers.push(startLag({ ...options, log, store }));
   if (spooled !== undefined) spoolGauges(metrics, spooled, clock);
 
   // Behind a proxy everybody comes from its address.
@@ -293,23 +295,6 @@ function createTheProcessor({ config, options, metrics, log, store }: ProcessorP
       (config.CLICKSTREAM_WINDOW_MB * 1024 * 1024) / log.partitions,
     ),
   });
-}
-
-/** Where both the log and the store are: what the one has, the other must account for. */
-function openPipeline(parts: {
-  metrics: Metrics;
-  log: Log | undefined;
-  store: Store | undefined;
-  clock: Clock;
-  lastAudit: Upkeep['lastAudit'];
-  spooled: (() => Spooled) | undefined;
-}): Pipeline | undefined {
-  const { metrics, log, store, clock, lastAudit, spooled } = parts;
-  if (log === undefined || store === undefined) return undefined;
-  const records = createRecords(store);
-  const pipeline = createPipeline({ log, store, records, clock, lastAudit, spooled });
-  pipelineGauges(metrics, pipeline, clock);
-  return pipeline;
 }
 
 /** Of a log that others process as well, one's own batches say nothing of the others'. */

@@ -59,7 +59,7 @@ test('records lie on one shard by their partition, and all other tables whole on
   const records = one('CREATE TABLE IF NOT EXISTS records_local ');
   assert.match(records, /ReplicatedMergeTree\('[^']*\/\{shard\}', '\{replica\}'\)/);
   assert.match(records, /\breplicated_deduplication_window = 0/);
-  for (const table of ['logs', 'removals', 'migrations', 'spark_progress']) {
+  for (const table of ['logs', 'removals', 'migrations', 'spark_progress', 'lag']) {
     const small = one(`CREATE TABLE IF NOT EXISTS ${table} `);
     assert.match(small, /ReplicatedMergeTree\('[^']*\{table\}', '\{shard\}-\{replica\}'\)/);
   }

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { type Clock, realClock } from '../../base/clock.ts';
+import { AppError } from '../../base/errors.ts';
 import { createLogger } from '../../base/logger.ts';
 import { createMetrics } from '../../base/metrics.ts';
 import { type Engine, startEngine } from '../../engine/start.ts';
@@ -23,6 +24,7 @@ import type { Store } from '../../store/store.ts';
 import { createProcessor } from '../process.ts';
 import { createRecords } from '../records.ts';
 import type { Counts, PipelineAnswer } from './answer.ts';
+import { keepLag } from './lag.ts';
 import { createPipeline, type Pipeline } from './pipeline.ts';
 import { MINUTE_MS } from './tally.ts';
 
@@ -51,7 +53,7 @@ before(async () => {
 });
 
 beforeEach(async () => {
-  for (const table of ['records', 'removals', 'logs', 'owners', 'spark_progress'])
+  for (const table of ['records', 'removals', 'logs', 'owners', 'spark_progress', 'lag'])
     await store.command(`TRUNCATE TABLE ${table}`);
 });
 
@@ -558,4 +560,32 @@ test('a sum that takes long to count does not make the numbers of a Spark job ol
   assert.equal(later.spark?.now?.batch, 7);
   assert.equal(later.took_ms, took_ms, 'the sum is the one from before');
   assert.equal(elapsedMs, took_ms + 3_000);
+});
+
+test('what waits and its age are written down, and nothing of a time in which the log is away', async () => {
+  const log = newLog(2);
+  await log.append([record({ received_at: NOW_MS - 4_500 }), record(), record()]);
+  const ended = new AbortController();
+  let turns = 0;
+  const turn = {
+    ...clock,
+    async sleep() {
+      if (++turns === 1) await processAll(log);
+      if (turns === 3) ended.abort();
+    },
+  };
+  const stats = async () => {
+    if (turns === 1) throw new AppError('log_unreachable', 'The log does not answer.');
+    return log.stats();
+  };
+  const records = createRecords(store);
+  const away = { ...log, stats };
+  await keepLag({ log: away, store, records, clock: turn, logger, signal: ended.signal });
+  assert.deepEqual(
+    await store.select('SELECT accepted, waiting, behind_seconds FROM lag ORDER BY waiting DESC'),
+    [
+      { accepted: 3, waiting: 3, behind_seconds: 4.5 },
+      { accepted: 3, waiting: 0, behind_seconds: 0 },
+    ],
+  );
 });
