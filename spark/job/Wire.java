@@ -56,6 +56,8 @@ final class Wire {
   /** Instead of a value that is not as its field asks. */
   static final Object WRONG = new Object();
 
+  private static final int ITEMS_MAX = 1_000;
+
   /** No limits: what one processor reads, all have to read. */
   private static final JsonFactory JSON =
       JsonFactory.builder()
@@ -174,7 +176,9 @@ final class Wire {
       if (token == JsonToken.START_OBJECT) {
         Object[] item = readObject(parser, text, Fields.ITEM);
         for (Object value : item) isGood &= value != WRONG;
-        items.add(item);
+        // A few bytes of a record become a hundred of a row: a long list could make one of any size.
+        isGood &= items.size() < ITEMS_MAX;
+        if (isGood) items.add(item);
       } else {
         parser.skipChildren();
         isGood = false;

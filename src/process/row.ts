@@ -218,9 +218,13 @@ function propertiesOf(value: unknown, written: string): string {
   return written;
 }
 
+/** A few bytes of a record become a hundred of a row: a long list could make one of any size. */
+const ITEMS_MAX = 1_000;
+
 function itemsOf(value: unknown): Value[] {
   if (isAbsent(value)) return [];
   if (!Array.isArray(value)) throw new TypeError('not a list');
+  if (value.length > ITEMS_MAX) throw new TypeError('too many items');
   return value.map(itemTuple);
 }
 
