@@ -14,7 +14,7 @@ export class ClusterError extends Error {
 }
 
 /** What needs these programs, for the sentence that says so. */
-export type Needs = 'Kafka' | 'Spark';
+export type Needs = 'Kafka' | 'Spark' | 'Superset';
 
 const JAVA_MAJOR_MIN = 17;
 

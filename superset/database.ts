@@ -1,0 +1,69 @@
+/** The database that Superset reads: the embedded engine, or a server, as a user that only reads. */
+import { createHash, randomBytes } from 'node:crypto';
+import { ClusterError } from '../java/java.ts';
+import { AppError } from '../src/base/errors.ts';
+import type { Config } from '../src/config.ts';
+import { openForReading, readAccess } from '../src/open.ts';
+import { createClickHouseStore, readServerAddress } from '../src/store/clickhouse.ts';
+import { keptSecret } from './secrets.ts';
+
+export interface Database {
+  host: string;
+  port: number;
+  database: string;
+  user: string;
+  password: string;
+}
+
+/** The name of the user that is made on a server. */
+const READER = 'clickstream_reader';
+
+/**
+ * @param folder where the password of a user that is made is kept
+ * @throws ClusterError or AppError that says in one sentence what to start, or what to grant.
+ */
+export async function findDatabase(config: Config, folder: string): Promise<Database> {
+  if (config.CLICKSTREAM_STORE.startsWith('engine:')) return engineOf(config);
+  const { url, user, password, database } = readServerAddress(config.CLICKSTREAM_STORE);
+  const { hostname: host, port, protocol } = new URL(url);
+  if (protocol !== 'http:')
+    throw new ClusterError(
+      'Superset reaches a server over http only, and CLICKSTREAM_STORE has https.',
+    );
+  const own = await keptSecret(folder, 'reader_password', () =>
+    randomBytes(18).toString('base64url'),
+  );
+  const store = createClickHouseStore({ url, user, password, database });
+  try {
+    // Names and hash have no other characters than letters and digits, so nothing is to be quoted.
+    const hash = createHash('sha256').update(own).digest('hex');
+    for (const sql of [
+      `CREATE USER IF NOT EXISTS ${READER}`,
+      `ALTER USER ${READER} IDENTIFIED WITH sha256_hash BY '${hash}' SETTINGS readonly = 1`,
+      `GRANT SELECT ON ${database}.* TO ${READER}`,
+    ])
+      await store.command(sql);
+  } catch (cause) {
+    if (!(cause instanceof AppError)) throw cause;
+    throw new ClusterError(
+      `The user ${READER} for Superset cannot be made (${cause.message}): grant CREATE USER, ALTER USER and, with grant option, SELECT on ${database} to ${user}.`,
+      { cause },
+    );
+  } finally {
+    await store.close();
+  }
+  return { host, port: Number(port), database, user: READER, password: own };
+}
+
+async function engineOf(config: Config): Promise<Database> {
+  const how = 'run npm start first, with the same CLICKSTREAM_DATA and CLICKSTREAM_ENGINE_PORT';
+  try {
+    const { url, reader, database } = readAccess(config);
+    await (await openForReading(config)).close();
+    const { hostname: host, port } = new URL(url);
+    return { host, port: Number(port), database, user: reader.name, password: reader.password };
+  } catch (cause) {
+    if (!(cause instanceof AppError)) throw cause;
+    throw new ClusterError(`There is no engine that answers: ${how}.`, { cause });
+  }
+}
