@@ -18,8 +18,8 @@ import { readParams } from '../src/query/params.ts';
 import { createQuestions, type Questions } from '../src/query/run.ts';
 import { createClickHouseStore } from '../src/store/clickhouse.ts';
 import type { Store } from '../src/store/store.ts';
-import { BUNDLE } from './provision.ts';
 import { type Chart, chartSql, type Dataset } from './sql.ts';
+import { BUNDLE } from './superset.ts';
 
 const KINDS = ['databases', 'datasets', 'charts', 'dashboards'] as const;
 type Kind = (typeof KINDS)[number];

@@ -10,6 +10,8 @@ import { keptSecret } from './secrets.ts';
 export interface Database {
   host: string;
   port: number;
+  /** Over TLS. */
+  isSecure: boolean;
   database: string;
   user: string;
   password: string;
@@ -17,6 +19,15 @@ export interface Database {
 
 /** The name of the user that is made on a server. */
 const READER = 'clickstream_reader';
+/** What addresses mean that name no port. */
+const HTTP_PORT = 80;
+const HTTPS_PORT = 443;
+/**
+ * As the engine's for readers. 1, not 2: Superset's driver finds out that no setting may be changed,
+ * and changes none.
+ */
+const LIMITS =
+  'readonly = 1, max_execution_time = 30, max_result_rows = 1000000, max_result_bytes = 64000000';
 
 /**
  * @param folder where the password of a user that is made is kept
@@ -26,20 +37,18 @@ export async function findDatabase(config: Config, folder: string): Promise<Data
   if (config.CLICKSTREAM_STORE.startsWith('engine:')) return engineOf(config);
   const { url, user, password, database } = readServerAddress(config.CLICKSTREAM_STORE);
   const { hostname: host, port, protocol } = new URL(url);
-  if (protocol !== 'http:')
-    throw new ClusterError(
-      'Superset reaches a server over http only, and CLICKSTREAM_STORE has https.',
-    );
-  const own = await keptSecret(folder, 'reader_password', () =>
+  const isSecure = protocol === 'https:';
+  const { text: own } = await keptSecret(folder, 'reader_password', () =>
     randomBytes(18).toString('base64url'),
   );
   const store = createClickHouseStore({ url, user, password, database });
   try {
-    // Names and hash have no other characters than letters and digits, so nothing is to be quoted.
+    // Names and hash are of letters and digits, so nothing is to be quoted.
     const hash = createHash('sha256').update(own).digest('hex');
+    const as = `${READER} IDENTIFIED WITH sha256_hash BY '${hash}' SETTINGS ${LIMITS}`;
     for (const sql of [
-      `CREATE USER IF NOT EXISTS ${READER}`,
-      `ALTER USER ${READER} IDENTIFIED WITH sha256_hash BY '${hash}' SETTINGS readonly = 1`,
+      `CREATE USER IF NOT EXISTS ${as}`,
+      `ALTER USER ${as}`,
       `GRANT SELECT ON ${database}.* TO ${READER}`,
     ])
       await store.command(sql);
@@ -52,7 +61,10 @@ export async function findDatabase(config: Config, folder: string): Promise<Data
   } finally {
     await store.close();
   }
-  return { host, port: Number(port), database, user: READER, password: own };
+  return {
+    ...{ host, isSecure, database, user: READER, password: own },
+    port: Number(port) || (isSecure ? HTTPS_PORT : HTTP_PORT),
+  };
 }
 
 async function engineOf(config: Config): Promise<Database> {
@@ -61,7 +73,8 @@ async function engineOf(config: Config): Promise<Database> {
     const { url, reader, database } = readAccess(config);
     await (await openForReading(config)).close();
     const { hostname: host, port } = new URL(url);
-    return { host, port: Number(port), database, user: reader.name, password: reader.password };
+    const { name: user, password } = reader;
+    return { host, port: Number(port), isSecure: false, database, user, password };
   } catch (cause) {
     if (!(cause instanceof AppError)) throw cause;
     throw new ClusterError(`There is no engine that answers: ${how}.`, { cause });

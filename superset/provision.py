@@ -1,10 +1,9 @@
 """Brings Superset's own database up to date, makes its admin, and imports the bundle.
 
 All in one process: loading Superset takes longer than any of it. It may run again at any time, and
-after a kill. Says a line before each step.
+after a kill. Says a line before each step, and in its last line why it has failed.
 """
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,6 @@ import yaml
 from flask import g
 from flask_migrate import upgrade
 
-from superset.app import create_app
-
 DATABASE = "databases/Clickstream.yaml"
 MASK = "XXXXXXXXXX"
 
@@ -22,9 +19,11 @@ MASK = "XXXXXXXXXX"
 def main() -> None:
     order = json.load(sys.stdin)
     say("loading Superset")
+    from superset.app import create_app
+
     app = create_app()
     with app.app_context():
-        say("bringing its database up to date")
+        say("bringing its own database up to date")
         upgrade()
         say("roles and the admin")
         admin = make_admin(app, order["admin"], order["password"])
@@ -52,13 +51,23 @@ def import_bundle(folder: Path, database: dict[str, Any]) -> None:
         path.relative_to(folder).as_posix(): path.read_text()
         for path in sorted(folder.rglob("*.yaml"))
     }
+    # Where the file says 127.0.0.1:8123, for those who import it by hand.
     described = yaml.safe_load(contents[DATABASE])
     described["sqlalchemy_uri"] = (
         f"clickhousedb://{database['user']}:{MASK}@{database['host']}:{database['port']}"
-        f"/{database['database']}"
+        f"/{database['database']}{'?secure=true' if database['isSecure'] else ''}"
     )
     contents[DATABASE] = yaml.safe_dump(described)
     ImportAssetsCommand(contents, passwords={DATABASE: database["password"]}).run()
+
+
+def why(error: BaseException) -> str:
+    """Superset says "for an unknown reason" where the reason is known, further down."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    messages = getattr(error, "normalized_messages", None)
+    text = json.dumps(messages()) if messages else str(error)
+    return f"{type(error).__name__}: {' '.join(text.split())}"
 
 
 def say(step: str) -> None:
@@ -66,6 +75,10 @@ def say(step: str) -> None:
 
 
 if __name__ == "__main__":
-    # Superset's own lines are many; errors are kept.
-    os.environ.setdefault("FLASK_APP", "superset")
-    main()
+    try:
+        main()
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        sys.exit(why(error))

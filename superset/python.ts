@@ -1,48 +1,53 @@
 /** The Python of this machine, and an environment of its own with Superset in it, made once. */
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
-import { withLock } from '../java/cache.ts';
+import { type Progress, withLock } from '../java/cache.ts';
 import { ClusterError } from '../java/java.ts';
+import { runProgram } from './run.ts';
 
-const run = promisify(execFile);
+const execute = promisify(execFile);
 
 /** Those that the requirements were resolved for. */
 const MINOR_MIN = 10;
 const MINOR_MAX = 12;
 const NAMES = ['python3.12', 'python3.11', 'python3.10', 'python3'];
-const REQUIREMENTS = ['uv.txt', 'requirements.txt'] as const;
+/** Debian leaves ensurepip out, and then there is no environment to be made. */
+const ASK = `import sys
+try: import ensurepip, venv
+except ImportError: print(sys.version.split()[0], "without venv")
+else: print(sys.version.split()[0])`;
+const INSTALLER = join(import.meta.dirname, 'installer.txt');
+const REQUIREMENTS = join(import.meta.dirname, 'requirements.txt');
 /** What says that the environment is complete, and what it was made of. */
 const MADE = 'made-of';
 
-/** `Python 3.11.7` → 11; undefined for another one. */
-export function pythonMinor(said: string): number | undefined {
-  const minor = /^Python 3\.(\d+)/.exec(said)?.[1];
-  return minor === undefined ? undefined : Number(minor);
+export interface Python {
+  readonly program: string;
+  /** As in `3.11.7`. */
+  readonly version: string;
 }
 
 /**
  * A Python that Superset runs on, as PATH finds it.
  * @throws ClusterError in one sentence that says what to install.
  */
-export async function findPython(): Promise<string> {
-  const found: string[] = [];
-  for (const name of NAMES) {
-    const said = await run(name, ['--version']).then(
+export async function findPython(path = process.env.PATH): Promise<Python> {
+  const others: string[] = [];
+  for (const program of NAMES) {
+    const version = await execute(program, ['-c', ASK], { env: { PATH: path } }).then(
       ({ stdout }) => stdout.trim(),
       () => '',
     );
-    const minor = pythonMinor(said);
-    if (minor !== undefined && minor >= MINOR_MIN && minor <= MINOR_MAX) return name;
-    if (said !== '') found.push(said);
+    const minor = Number(/^3\.(\d+)[^ ]*$/.exec(version)?.[1]);
+    if (minor >= MINOR_MIN && minor <= MINOR_MAX) return { program, version };
+    if (version !== '') others.push(version);
   }
-  const has = found.length === 0 ? 'no python3' : `only ${found.join(', ')}`;
+  const has = others.length === 0 ? 'has none' : `has only ${others.join(' and ')}`;
   throw new ClusterError(
-    `Superset needs Python 3.${MINOR_MIN} to 3.${MINOR_MAX}, and PATH has ${has}: install it (packages such as python3.11 and python3.11-venv).`,
+    `Superset needs Python 3.${MINOR_MIN} to 3.${MINOR_MAX} with venv, and PATH ${has}: install it (packages such as python3.${MINOR_MAX} and python3.${MINOR_MAX}-venv).`,
   );
 }
 
@@ -64,46 +69,37 @@ export async function whyNoSuperset(): Promise<string | undefined> {
  */
 export async function prepareEnvironment(
   folder: string,
-  progress: (text: string) => void,
+  guard: readonly string[],
+  progress: Progress,
 ): Promise<string> {
-  const python = await findPython();
+  const { program: python, version } = await findPython();
   const programs = join(folder, 'bin');
-  const hash = createHash('sha256').update((await run(python, ['--version'])).stdout);
-  for (const name of REQUIREMENTS) hash.update(await readFile(join(import.meta.dirname, name)));
+  const hash = createHash('sha256').update(version);
+  for (const file of [INSTALLER, REQUIREMENTS]) hash.update(await readFile(file));
   const of = hash.digest('hex');
   const made = join(folder, MADE);
   return withLock(folder, progress, async () => {
     if ((await readFile(made, 'utf8').catch(() => '')) === of) return programs;
     await rm(folder, { recursive: true, force: true });
-    progress('making a Python environment');
-    const [uv, superset] = REQUIREMENTS.map((name) => join(import.meta.dirname, name));
-    await runPython([python, '-m', 'venv', folder]);
-    const pip = [join(programs, 'pip'), 'install', '--quiet', '--disable-pip-version-check'];
-    await runPython([...pip, '--require-hashes', '-r', `${uv}`]);
-    progress('fetching Superset, some 160 packages');
-    const install = ['pip', 'install', '--quiet', '--no-deps', '--require-hashes'];
-    await runPython([
-      join(programs, 'uv'),
-      ...install,
-      '--python',
-      join(programs, 'python'),
-      '-r',
-      `${superset}`,
-    ]);
+    progress(`making an environment of Python ${version}`);
+    await install(guard, [python, '-m', 'venv', folder]);
+    const hashed = ['install', '--quiet', '--require-hashes', '-r'];
+    const pip = [join(programs, 'python'), '-m', 'pip', '--disable-pip-version-check'];
+    await install(guard, [...pip, ...hashed, INSTALLER]);
+    progress('installing Superset');
+    const uv = [join(programs, 'uv'), 'pip', ...hashed, REQUIREMENTS];
+    // All that it needs is in the list. What is built is built with the setuptools of installer.txt.
+    const exactly = ['--no-deps', '--no-build-isolation', '--python', join(programs, 'python')];
+    await install(guard, [...uv, ...exactly]);
     await writeFile(made, of);
     return programs;
   });
 }
 
-/** @throws ClusterError with its last line when it fails. */
-async function runPython([program = '', ...parameters]: readonly string[]): Promise<void> {
-  const child = spawn(program, parameters, { stdio: ['ignore', 'ignore', 'pipe'] });
-  const ended = once(child, 'exit') as Promise<[number | null]>;
-  let last = '';
-  for await (const line of createInterface(child.stderr)) if (line.trim() !== '') last = line;
-  const [code] = await ended;
-  if (code !== 0)
-    throw new ClusterError(
-      `${program} ${parameters[0]} has failed (${last.trim().slice(0, 300)}).`,
-    );
+/** @throws ClusterError with the last line that says more than where, when it fails. */
+async function install(guard: readonly string[], command: readonly string[]): Promise<void> {
+  const { code, errors } = await runProgram({ command, guard });
+  if (code === 0) return;
+  const why = errors.findLast((line) => /\S/.test(line))?.trim() ?? `exit code ${code}`;
+  throw new ClusterError(`Superset could not be installed: ${why.slice(0, 400)}`);
 }

@@ -1,16 +1,18 @@
-"""Answers in memory that many viewers share: what is missing is asked for once.
+"""Answers in memory that all viewers share: what is missing is asked for once.
 
 Without this, fifty dashboards that refresh at the same moment would all find an answer gone, and
-all ask the store.
+all ask the store. It holds for the threads of one process, and there is one.
 """
-from threading import Condition, get_ident
-from time import monotonic
+from time import time
 from typing import Any
 
+from flask import request_tearing_down
 from flask_caching.backends import SimpleCache
 
-# Longer than an answer takes when all is well. Who has waited for so long asks by itself.
-WAIT_S = 10.0
+from turns import Turns
+
+# As long as a reader's question may take.
+WAIT_S = 30.0
 
 
 class SharedCache(SimpleCache):
@@ -18,32 +20,26 @@ class SharedCache(SimpleCache):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._changed = Condition()
-        # By key: who asks for the answer, and until when others wait for it.
-        self._asking: dict[str, tuple[int, float]] = {}
+        self._turns = Turns(WAIT_S)
+        request_tearing_down.connect(self._on_request_end)
 
     def get(self, key: str) -> Any:
-        with self._changed:
-            until = monotonic() + WAIT_S
-            while True:
-                value = super().get(key)
-                now = monotonic()
-                if value is not None or now >= until:
-                    return value
-                asker, expected = self._asking.get(key, (0, 0.0))
-                if asker == get_ident() or expected <= now:
-                    self._forget(now)
-                    self._asking[key] = (get_ident(), now + WAIT_S)
-                    return None
-                self._changed.wait(min(until, expected) - now)
+        look = super().get
+        return self._turns.take(key, lambda: look(key))
 
     def set(self, key: str, value: Any, timeout: int | None = None) -> bool | None:
-        with self._changed:
-            is_set = super().set(key, value, timeout)
-            self._asking.pop(key, None)
-            self._changed.notify_all()
-            return is_set
+        is_set = super().set(key, value, self._rest_of(timeout))
+        self._turns.end(key)
+        return is_set
 
-    def _forget(self, now: float) -> None:
-        """Those whose answer never came: it was an error."""
-        self._asking = {key: each for key, each in self._asking.items() if each[1] > now}
+    def _rest_of(self, timeout: int | None) -> int:
+        """An answer lasts to the end of its stretch of the clock, not for the whole of it.
+
+        A dashboard that refreshes every ten seconds would otherwise find the answer of its last
+        refresh still there, a little younger than that, and show what is new every other time.
+        """
+        seconds = self.default_timeout if timeout is None else timeout
+        return seconds - int(time()) % seconds if seconds > 0 else seconds
+
+    def _on_request_end(self, _app: Any, **_: Any) -> None:
+        self._turns.end_mine()

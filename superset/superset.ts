@@ -35,13 +35,16 @@ export interface SupersetOptions {
   readonly database: Database;
   readonly port: number;
   /** Imports the dashboards even when they are as they were. */
-  readonly importsAgain?: boolean;
+  readonly importsAgain?: boolean | undefined;
+  /** Of dashboards, instead of ours. */
+  readonly bundle?: string;
   /** Called with what goes on, a line at a time. */
   readonly progress?: (text: string) => void;
   /** Called when the server ends by itself after it has served; `progress` has said so. */
   readonly onDeath?: () => void;
 }
 
+export const BUNDLE = join(import.meta.dirname, 'bundle');
 const SERVE_MS_MAX = 120_000;
 const STOP_MS_MAX = 10_000;
 const LOOK_EVERY_MS = 100;
@@ -57,15 +60,15 @@ export async function startSuperset(options: SupersetOptions): Promise<Superset>
   if ('heldBy' in lock)
     throw new ClusterError(`${folder} is in use by process ${lock.heldBy}; choose another folder`);
   try {
-    const made = options.environment ?? join(folder, 'environment');
-    const programs = await prepareEnvironment(made, progress);
-    await keptSecret(folder, 'secret_key', () => randomBytes(42).toString('base64'));
-    let isPasswordNew = false;
-    const password = await keptSecret(folder, 'admin_password', () => {
-      isPasswordNew = true;
-      return randomBytes(15).toString('base64url');
-    });
     const guard = await untilWeDie();
+    const made = options.environment ?? join(folder, 'environment');
+    const programs = await prepareEnvironment(made, guard, progress);
+    await keptSecret(folder, 'secret_key', () => randomBytes(42).toString('base64'));
+    const { text: password, isNew: isPasswordNew } = await keptSecret(
+      folder,
+      'admin_password',
+      () => randomBytes(15).toString('base64url'),
+    );
     const environment = {
       PATH: process.env.PATH,
       HOME: folder,
@@ -76,8 +79,12 @@ export async function startSuperset(options: SupersetOptions): Promise<Superset>
       SUPERSET_CONFIG_PATH: join(import.meta.dirname, 'superset_config.py'),
       PYTHONPATH: import.meta.dirname,
     };
-    const python = [...guard, join(programs, 'python')];
-    await provision({ ...options, folder, python, environment, password, database, progress });
+    await provision({
+      ...{ folder, guard, environment, password, database, progress },
+      python: join(programs, 'python'),
+      bundle: options.bundle ?? BUNDLE,
+      importsAgain: options.importsAgain,
+    });
     progress('starting the server');
     const server = createJvm({
       name: 'server',

@@ -9,10 +9,12 @@ from superset.config import TALISMAN_CONFIG
 
 HOME = Path(os.environ["SUPERSET_HOME"])
 
+# It signs sessions and encrypts the password of the database: `npm run superset` has made it.
 SECRET_KEY = (HOME / "secret_key").read_text()
 SQLALCHEMY_DATABASE_URI = f"sqlite:///{HOME / 'superset.db'}?check_same_thread=false"
 
-# What is not from this server is not loaded: no pixel that counts visits elsewhere, no maps.
+# Superset's own defaults hold but for this: no request without its token, no other site's frame. And
+# what is not from this server is not loaded: no pixel that counts visits elsewhere, no maps.
 TALISMAN_CONFIG["content_security_policy"] |= {
     "img-src": ["'self'", "blob:", "data:"],
     "connect-src": ["'self'"],

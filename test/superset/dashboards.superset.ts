@@ -1,0 +1,232 @@
+/**
+ * The dashboards in a real Superset, as people see them in a browser: every chart answers and is
+ * drawn, they refresh themselves, many viewers cost the store no more than one, and what SQL Lab may
+ * not do is refused.
+ */
+import assert from 'node:assert/strict';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { Browser, Page, Response } from 'playwright-core';
+import { parse } from 'yaml';
+import { whyNoSuperset } from '../../superset/python.ts';
+import { BUNDLE } from '../../superset/superset.ts';
+import { launchBrowser } from '../browser.ts';
+import { type Api, openApi } from './api.ts';
+import { type SupersetStage, startSupersetStage } from './stage.ts';
+
+const skip = (await whyNoSuperset()) ?? false;
+const TIMEOUT_MS = 900_000;
+const SHOTS = join(import.meta.dirname, '..', '..', 'test-output', 'superset');
+const DASHBOARDS = ['shop', 'live', 'pipeline'] as const;
+const WIDTHS = [1_500, 900];
+/** Tall enough that Superset loads the charts at the bottom as well. */
+const HEIGHT = 2_700;
+const VIEWERS = 50;
+/** So long an answer is good for: superset_config.py. */
+const REFRESH_MS = 10_000;
+/** What a chart is drawn as. */
+const DRAWN = '.slice_container :is(canvas, table, .header-line)';
+
+interface Answered {
+  chart: string;
+  status: number;
+  rows: Record<string, unknown>[];
+  request: { url: string; body: string };
+}
+
+describe('a real Superset', { skip, timeout: TIMEOUT_MS }, () => {
+  let s: SupersetStage;
+  let browser: Browser;
+  let api: Api;
+  /** Names by Superset's own numbers, of all charts. */
+  let names: Map<number, string>;
+
+  before(
+    async () => {
+      await mkdir(SHOTS, { recursive: true });
+      s = await startSupersetStage((text) => process.stderr.write(`superset: ${text}\n`));
+      browser = await launchBrowser();
+      api = await openApi(s.superset);
+      names = new Map((await charts()).map(({ id, slice_name }) => [id, slice_name]));
+    },
+    { timeout: TIMEOUT_MS },
+  );
+  after(async () => {
+    await browser?.close();
+    await s?.close();
+  });
+
+  async function charts(): Promise<{ id: number; slice_name: string; params: string }[]> {
+    const q = '(page_size:100,order_column:slice_name,order_direction:asc)';
+    return (await api.get<{ result: [] }>(`chart/?q=${q}`)).result;
+  }
+
+  async function placed(slug: string): Promise<string[]> {
+    const { result } = await api.get<{ result: { slice_name: string }[] }>(
+      `dashboard/${slug}/charts`,
+    );
+    return result.map(({ slice_name }) => slice_name).toSorted();
+  }
+
+  async function titles(slug: string): Promise<string[]> {
+    const text = await readFile(join(BUNDLE, 'dashboards', `${slug}.yaml`), 'utf8');
+    const { position } = parse(text) as {
+      position: Record<string, { meta?: { sliceNameOverride?: string } }>;
+    };
+    return Object.values(position).flatMap(({ meta }) => meta?.sliceNameOverride ?? []);
+  }
+
+  async function logIn(width: number): Promise<Page> {
+    const page = await browser.newPage({ viewport: { width, height: HEIGHT } });
+    const { url, user, password } = s.superset;
+    await page.goto(`${url}/login/`);
+    await page.fill('input[name=username], #username', user);
+    await page.fill('input[name=password], #password', password);
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/welcome/);
+    return page;
+  }
+
+  /** Collects answers of charts until each of these has answered so many times. */
+  function answersOf(page: Page, expected: readonly string[], times = 1): Promise<Answered[]> {
+    const answered: Answered[] = [];
+    const { promise, resolve, reject } = Promise.withResolvers<Answered[]>();
+    const take = async (response: Response): Promise<void> => {
+      const one = await read(response);
+      if (one === undefined) return;
+      answered.push(one);
+      const counts = expected.map((name) => answered.filter(({ chart }) => chart === name).length);
+      if (counts.every((count) => count >= times)) resolve(answered);
+    };
+    const listen = (response: Response) => void take(response).catch(reject);
+    page.on('response', listen);
+    return promise.finally(() => page.off('response', listen));
+  }
+
+  /** Undefined for what is no answer of a chart: filters ask in the same way. */
+  async function read(response: Response): Promise<Answered | undefined> {
+    const url = new URL(response.url());
+    if (!url.pathname.endsWith('/api/v1/chart/data')) return undefined;
+    const form = JSON.parse(url.searchParams.get('form_data') ?? '{}') as { slice_id?: number };
+    const chart = names.get(form.slice_id ?? 0);
+    if (chart === undefined) return undefined;
+    const { result = [] } = (await response.json()) as { result?: { data: [] }[] };
+    const request = { url: `${url}`, body: response.request().postData() ?? '' };
+    return { chart, status: response.status(), rows: result.flatMap(({ data }) => data), request };
+  }
+
+  test('the dashboards imported twice are the same', async () => {
+    const summary = async () => ({
+      charts: (await charts()).map(({ id, slice_name, params }) => ({ id, slice_name, params })),
+      dashboards: await Promise.all(
+        DASHBOARDS.map(async (slug) => {
+          const { result } = await api.get<{
+            result: { id: number; position_json: string; json_metadata: string };
+          }>(`dashboard/${slug}`);
+          const { id, position_json, json_metadata } = result;
+          return { id, position: JSON.parse(position_json), metadata: JSON.parse(json_metadata) };
+        }),
+      ),
+    });
+    const first = await summary();
+    await s.importAgain();
+    api = await openApi(s.superset);
+    assert.deepEqual(await summary(), first);
+  });
+
+  for (const width of WIDTHS)
+    test(`every chart of every dashboard is drawn in a window of ${width} px`, async () => {
+      const page = await logIn(width);
+      for (const slug of DASHBOARDS) {
+        const expected = await placed(slug);
+        const answering = answersOf(page, expected);
+        await page.goto(`${s.superset.url}/superset/dashboard/${slug}/`);
+        for (const { chart, status, rows } of await answering) {
+          assert.equal(status, 200, chart);
+          assert.ok(rows.length > 0, `${slug}: ${chart} has rows`);
+          // The first one names a bar, a step, a page. Series that have nothing there are null.
+          for (const [name] of rows.map((row) => Object.values(row)))
+            assert.ok(name !== null && name !== '', `${slug}: every mark of ${chart} has a name`);
+        }
+        await page
+          .locator(DRAWN)
+          .nth(expected.length - 1)
+          .waitFor();
+        await page.locator('.loading').first().waitFor({ state: 'detached' });
+        assert.equal(await page.locator('.ant-alert-error, [data-test="error-alert"]').count(), 0);
+        const seen = await page.locator('.header-title').allInnerTexts();
+        assert.deepEqual(
+          seen.map((text) => text.trim()).toSorted(),
+          (await titles(slug)).toSorted(),
+        );
+        for (const title of await page.locator('.header-title').all())
+          assert.ok(await title.evaluate((e) => e.scrollHeight <= e.clientHeight + 1), 'whole');
+        await page.screenshot({ path: join(SHOTS, `${slug}-${width}.png`) });
+      }
+      await page.close();
+    });
+
+  test('a dashboard asks for all its charts again by itself', async () => {
+    const page = await logIn(WIDTHS[0] ?? 0);
+    const again = answersOf(page, await placed('live'), 3);
+    await page.goto(`${s.superset.url}/superset/dashboard/live/`);
+    for (const { chart, status } of await again) assert.equal(status, 200, chart);
+    await page.close();
+  });
+
+  test(`${VIEWERS} viewers who refresh at the same moment cost the store one query a chart and refresh`, async (t) => {
+    const page = await logIn(WIDTHS[0] ?? 0);
+    const answering = answersOf(page, await placed('live'));
+    await page.goto(`${s.superset.url}/superset/dashboard/live/`);
+    const requests = new Map((await answering).map(({ chart, request }) => [chart, request]));
+    // Its own refreshes end with it.
+    await page.close();
+    const before = s.asked();
+    const startMs = performance.now();
+    const answers = await Promise.all(
+      Array.from({ length: VIEWERS }, () => [...requests.values()])
+        .flat()
+        .map(({ url, body }) => api.post(url.slice(url.indexOf('chart/data')), JSON.parse(body))),
+    );
+    for (const { status, text } of answers) assert.equal(status, 200, text);
+    const asked = s.asked() - before;
+    const refreshes = 2 + Math.floor((performance.now() - startMs) / REFRESH_MS);
+    t.diagnostic(
+      `${answers.length} answers to ${VIEWERS} viewers within ${refreshes} refreshes, ${asked} queries`,
+    );
+    assert.ok(asked <= refreshes * requests.size, `${asked} queries of ${requests.size} charts`);
+  });
+
+  test('what a reader may not do is refused in SQL Lab, in a sentence', async () => {
+    const { result } = await api.get<{ result: { id: number }[] }>('database/');
+    const run = (sql: string) =>
+      api.post('sqllab/execute/', {
+        ...{
+          database_id: result[0]?.id,
+          sql,
+          schema: 'clickstream',
+          runAsync: false,
+          queryLimit: 10,
+        },
+        ...{ client_id: Math.random().toString(36).slice(2, 12), select_as_cta: false },
+      });
+    const good = await run('SELECT event_name, count() AS events FROM events GROUP BY event_name');
+    assert.equal(good.status, 200, good.text);
+    const refused: [sql: string, why: RegExp][] = [
+      ["SELECT * FROM file('/etc/passwd')", /function file is not allowed for this user/],
+      ["SELECT * FROM url('http://127.0.0.1/', 'CSV', 'a String')", /function url is not allowed/],
+      // These two Superset does not even send.
+      ["SELECT 1 INTO OUTFILE '/tmp/x'", /Error parsing near/],
+      ['SELECT 1 SETTINGS max_execution_time = 0', /Error parsing near/],
+      ['SELECT 1; DROP TABLE records', /does not allow for DDL\/DML/],
+      ['INSERT INTO records (event_id) VALUES (1)', /does not allow for DDL\/DML/],
+      ['DROP TABLE records', /does not allow for DDL\/DML/],
+    ];
+    for (const [sql, why] of refused) {
+      const { status, text } = await run(sql);
+      assert.ok(status >= 400, `${sql}: ${status}`);
+      assert.match(text, why);
+    }
+  });
+});
