@@ -1,4 +1,5 @@
 /** Secrets of this installation: made at its first start, and kept for nobody else to read. */
+import { randomUUID } from 'node:crypto';
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -12,7 +13,7 @@ export async function keptSecret(
   const kept = await read(file);
   if (kept !== undefined) return { text: kept, isNew: false };
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const made = `${file}.${process.pid}`;
+  const made = `${file}.${randomUUID()}`;
   await writeFile(made, make(), { mode: 0o600, flush: true });
   let isNew = true;
   try {
