@@ -227,13 +227,6 @@ test("a dashboard's GET with the statement in the address is answered as JSON", 
   assert.deepEqual(JSON.parse(text).data, [{ t: 2, b: 'two' }]);
 });
 
-test('a Native that the engine cannot write is refused in words, not written wrongly', async () => {
-  const query = 'client_protocol_version=54460&default_format=Native';
-  const refused = await ask('reader', 'SELECT 1', { query });
-  assert.equal(refused.code, '48');
-  assert.equal((await ask('reader', 'SELECT 1 FORMAT CSV', { query })).text, '1\n');
-});
-
 test('an answer without rows is empty in Native, and has its columns in JSON', async () => {
   const sql = 'SELECT a FROM t WHERE 0';
   assert.equal((await ask('reader', `${sql} FORMAT Native`)).bytes.length, 0);

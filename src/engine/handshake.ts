@@ -11,14 +11,24 @@ export interface Handshake {
   answer(statement: Statement, format: string): Promise<Uint8Array> | undefined;
 }
 
-const QUESTIONS = [
-  'SELECT version(), timezone()',
-  'SELECT version()',
-  'SELECT timezone()',
-  'SELECT 1',
-  'SELECT 1 AS check',
-  'SELECT currentDatabase()',
-];
+/** As they are asked, and what is asked of the engine for them, if that is something else. */
+const QUESTIONS = new Map([
+  // Python: clickhouse-connect, and Superset with it.
+  ['SELECT version(), timezone()', ''],
+  ['SELECT 1 AS check', ''],
+  ['SELECT currentDatabase()', ''],
+  // Go, and Grafana with it. The name of the display is the machine's, which is nobody's business.
+  [
+    'SELECT displayName(), version(), revision(), timezone()',
+    "SELECT 'clickstream' AS `displayName()`, version(), revision(), timezone()",
+  ],
+  ['SELECT timeZone()', ''],
+  ['SELECT version()', ''],
+  // Java.
+  ['SELECT version() as server_version', ''],
+  ['SELECT timezone()', ''],
+  ['SELECT 1', ''],
+]);
 const SETTINGS_QUESTION =
   /^SELECT name, value, (?:readonly|readonly as readonly) FROM system\.settings LIMIT \d+$/i;
 
@@ -41,13 +51,13 @@ export function createHandshake(sessions: Sessions): Handshake {
     answer(statement, format) {
       const asked = statement.sql.trim();
       const isSettings = SETTINGS_QUESTION.test(asked);
-      if ((!isSettings && !QUESTIONS.includes(asked)) || !FORMATS.includes(format))
-        return undefined;
+      if ((!isSettings && !QUESTIONS.has(asked)) || !FORMATS.includes(format)) return undefined;
+      const sql = isSettings ? settingsSql : QUESTIONS.get(asked) || asked;
       const key = `${isSettings ? 'settings' : asked} ${format}`;
       const known = cache.get(key);
       if (known !== undefined) return known;
       const made = sessions.use('owner', async (session) => {
-        const result = await session.queryAsync(isSettings ? settingsSql : asked, { format });
+        const result = await session.queryAsync(sql, { format });
         return Uint8Array.from(result.bytes());
       });
       cache.set(key, made);

@@ -1,15 +1,12 @@
 /**
- * ClickHouse's HTTP protocol in front of the sessions: statements, formats, headers, errors.
- * A statement's body is read whole before it starts, and an answer is made whole before it is sent.
+ * ClickHouse's HTTP protocol in front of the sessions: whose statement it is, in which format it is
+ * answered, and on which session it runs. Its body is read whole before it starts.
  */
-import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
 import type { ChdbResult, RawInsertFormat, Session } from 'chdb';
 import { confirmWrites } from './disk-watch.ts';
-import { EngineError, httpStatus, toEngineError } from './errors.ts';
+import { EngineError, toEngineError } from './errors.ts';
 import type { Gate } from './gate.ts';
 import type { Handshake } from './handshake.ts';
 import {
@@ -20,8 +17,9 @@ import {
   readRequest,
   readSettings,
 } from './request.ts';
+import { queryId, send, sendError, sendRead, type Unsent } from './response.ts';
 import { bind, type Kind, type ReaderLimits, type Sessions } from './sessions.ts';
-import { readStatement, type Statement } from './statement.ts';
+import { firstWord, readStatement, type Statement } from './statement.ts';
 import type { Users, Who } from './users.ts';
 
 export interface FrontOptions {
@@ -36,16 +34,11 @@ export interface FrontOptions {
   onError: (error: EngineError) => void;
 }
 
-interface Front extends FrontOptions {
-  /** Bytes of answers that their askers have not taken yet. */
-  unsentBytes: number;
+interface Front extends FrontOptions, Unsent {
   /** Connections on which the owner has not spoken, oldest first. */
   strangers: Set<Socket>;
   killed: Set<string>;
 }
-
-/** From this protocol on Native has one byte more in each column, which chDB does not write. */
-const CUSTOM_SERIALIZATION = 54_454;
 
 /** As long as the engine takes (`max_query_size`); the data of an INSERT do not count. */
 const STATEMENT_BYTES_MAX = 262_144;
@@ -61,8 +54,6 @@ const INSERT_MS_MAX = 120_000;
 /** The engine looks at its clock between blocks only, and a block may take long: up to here. */
 const readMsMax = (limits: ReaderLimits): number => 1_000 + limits.max_execution_time * 1_500;
 const REQUEST_MS_MAX = 60_000;
-/** An asker that takes nothing of its answer for this long gets no more. */
-const SILENT_MS_MAX = 60_000;
 
 const INSERT_FORMATS: Record<string, RawInsertFormat> = {
   jsoneachrow: 'JSONEachRow',
@@ -157,7 +148,10 @@ async function answer(
     throw new EngineError(62, 'Syntax error: Max query size exceeded. (SYNTAX_ERROR)');
   if (written !== null && body.length > 0) statement = read(`${written}\n${body.toString('utf8')}`);
   if (statement.kind !== 'read' && who === 'reader')
-    throw new EngineError(164, 'Cannot execute query in readonly mode. (READONLY)');
+    throw new EngineError(
+      164,
+      `${firstWord(statement.sql) || 'An empty statement'} is not allowed for this user: it may only read. (READONLY)`,
+    );
   if (front.unsentBytes > UNSENT_BYTES_MAX && who === 'reader')
     throw new EngineError(
       202,
@@ -184,12 +178,6 @@ function formatOf(statement: Statement, query: URLSearchParams, request: Incomin
     statement.format ?? query.get('default_format') ?? request.headers['x-clickhouse-format'];
   const name = String(format ?? 'TabSeparated');
   if (!/^\w+$/.test(name)) throw new EngineError(73, `Unknown format ${name}. (UNKNOWN_FORMAT)`);
-  if (name === 'Native' && Number(query.get('client_protocol_version')) >= CUSTOM_SERIALIZATION) {
-    throw new EngineError(
-      48,
-      'The embedded engine writes Native as before protocol 54454; ask for another format, or use a ClickHouse server. (NOT_IMPLEMENTED)',
-    );
-  }
   return name;
 }
 
@@ -313,85 +301,4 @@ async function insert(
     await confirmWrites(session);
     return 'rowsSent' in summary ? (summary.rowsSent ?? 0) : 0;
   });
-}
-
-interface Sent {
-  query: URLSearchParams;
-  format: string;
-  started: number;
-  written: number;
-  rows: number;
-}
-
-async function sendRead(
-  front: Front,
-  request: IncomingMessage,
-  response: ServerResponse,
-  { result, ...sent }: Omit<Sent, 'rows' | 'written'> & { result: Uint8Array | ChdbResult },
-): Promise<void> {
-  const bytes = result instanceof Uint8Array ? result : result.bytes();
-  const wantsGzip =
-    /\bgzip\b/.test(String(request.headers['accept-encoding'])) &&
-    sent.query.get('enable_http_compression') !== '0';
-  const isGzip = wantsGzip && bytes.length > 1024;
-  const body = isGzip ? await promisify(gzip)(bytes, { level: 1 }) : bytes;
-  if (isGzip) response.setHeader('content-encoding', 'gzip');
-  const rows = result instanceof Uint8Array ? 0 : result.rowsRead;
-  send(front, response, body, { ...sent, rows, written: 0 });
-}
-
-function send(front: Front, response: ServerResponse, body: Uint8Array, sent: Sent): void {
-  const { query, format, rows, written, started } = sent;
-  if (response.destroyed) return;
-  const zero = { read_rows: '0', read_bytes: '0', total_rows_to_read: '0', written_bytes: '0' };
-  const summary = {
-    ...zero,
-    written_rows: String(written),
-    result_rows: String(rows),
-    result_bytes: String(body.length),
-    elapsed_ns: String(Math.round((performance.now() - started) * 1e6)),
-  };
-  response.writeHead(200, {
-    'content-type': contentType(format),
-    'content-length': body.length,
-    'x-clickhouse-query-id': queryId(query),
-    'x-clickhouse-format': format,
-    'x-clickhouse-timezone': 'UTC',
-    'x-clickhouse-server-display-name': 'clickstream',
-    'x-clickhouse-summary': JSON.stringify(summary),
-  });
-  front.unsentBytes += body.length;
-  response.once('close', () => {
-    front.unsentBytes -= body.length;
-  });
-  response.setTimeout(SILENT_MS_MAX, () => response.destroy());
-  response.end(body);
-}
-
-function queryId(query: URLSearchParams): string {
-  return (query.get('query_id') ?? randomUUID()).replaceAll(/[^\w.:-]/g, '_').slice(0, 128);
-}
-
-function contentType(format: string): string {
-  if (/^JSON(Compact|Strings|Columns)?/.test(format)) return 'application/json; charset=UTF-8';
-  if (/^(TabSeparated|TSV)/.test(format)) return 'text/tab-separated-values; charset=UTF-8';
-  if (/^CSV/.test(format)) return 'text/csv; charset=UTF-8; header=absent';
-  if (/^(Native|RowBinary|Arrow|Parquet)/.test(format)) return 'application/octet-stream';
-  return 'text/plain; charset=UTF-8';
-}
-
-function sendError(response: ServerResponse, thrown: unknown): void {
-  const error = toEngineError(thrown);
-  if (response.headersSent || response.destroyed) {
-    response.destroy();
-    return;
-  }
-  const body = `Code: ${error.code}. DB::Exception: ${error.message}\n`;
-  const headers: Record<string, string | number> = {
-    'content-type': 'text/plain; charset=UTF-8',
-    'content-length': Buffer.byteLength(body),
-    'x-clickhouse-exception-code': error.code,
-  };
-  if (!response.req.complete) headers.connection = 'close';
-  response.writeHead(httpStatus(error.code), headers).end(body);
 }

@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { EngineError } from './errors.ts';
-import type { ReaderLimits } from './sessions.ts';
+import { literal, type ReaderLimits } from './sessions.ts';
 import { words } from './statement.ts';
 import { type Users, type Who, whoIs } from './users.ts';
 
@@ -119,7 +119,8 @@ const TRANSPORT = new Set(
   decompress query_id quota_key role user password default_format client_protocol_version
   stacktrace close_session enable_http_compression http_zlib_compression_level
   send_progress_in_http_headers http_headers_progress_interval_ms
-  cancel_http_readonly_queries_on_client_close http_write_exception_in_output_format async_insert`),
+  cancel_http_readonly_queries_on_client_close http_write_exception_in_output_format async_insert
+  network_compression_method network_zstd_compression_level`),
 );
 
 /** Settings a caller may send beside the SQL; a reader's limits can only be lowered. */
@@ -136,7 +137,7 @@ export const SETTINGS_ALLOWED = new Set(
   optimize_read_in_order count_distinct_implementation`),
 );
 
-/** `name = 'value'` of each. `limits` is undefined for the owner. */
+/** `name = value` of each. `limits` is undefined for the owner. */
 export function readSettings(query: URLSearchParams, limits: ReaderLimits | undefined): string[] {
   const most = new Map<string, number>(Object.entries(limits ?? {}));
   const settings: string[] = [];
@@ -151,7 +152,8 @@ export function readSettings(query: URLSearchParams, limits: ReaderLimits | unde
     // Less than one, and what is no number, mean "no limit" to the engine, or wrap around.
     const lowered = Number(value) >= 1 ? Math.floor(Math.min(Number(value), max ?? 0)) : max;
     const used = max === undefined ? value : String(lowered);
-    settings.push(`${name} = '${used.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`);
+    // As text the engine does not take some of the numbers: `limit` is one.
+    settings.push(`${name} = ${/^\d+$/.test(used) ? used : literal(used)}`);
   }
   return settings;
 }

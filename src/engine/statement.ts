@@ -69,7 +69,7 @@ export function readStatement(text: string): Statement {
   return { ...readTail(text), kind, insert: undefined };
 }
 
-function firstWord(text: string): string {
+export function firstWord(text: string): string {
   for (const token of tokens(text)) if (token.text !== '(') return token.text.toUpperCase();
   return '';
 }
