@@ -20,7 +20,7 @@ const NOT_FOR_READERS = [
   ['CREATE TABLE x (a UInt8) ENGINE = Memory', 164],
   ['SYSTEM FLUSH LOGS', 164],
   ['SET readonly = 0', 164],
-  ['SELECT 1 SETTINGS max_threads = 8', 164],
+  ['SELECT 1 SETTINGS max_threads = 8', 497],
   ["SELECT * FROM file('/etc/hostname', 'LineAsString')", 497],
   ["SELECT * FROM url('http://127.0.0.1:1/', 'CSV', 'a String')", 497],
   ["SELECT * FROM remote('127.0.0.1', system.one)", 497],
@@ -86,7 +86,7 @@ const NOT_FOR_READERS = [
   ['EXPLAIN SYNTAX SET readonly = 0', 62],
   ['EXPLAIN AST DROP TABLE t', 497],
   ["EXPLAIN PIPELINE INSERT INTO t SELECT 3, 'x'", 497],
-  ['SELECT 1 UNION ALL (SELECT 2 SETTINGS readonly = 0)', 164],
+  ['SELECT 1 UNION ALL (SELECT 2 SETTINGS readonly = 0)', 497],
   // Table functions, scalar ones with the same name among them.
   ["SELECT * FROM format('LineAsString', 'x')", 497],
   ["SELECT * FROM fuzzQuery('SELECT 1')", 497],
@@ -112,6 +112,37 @@ for (const [sql, code] of NOT_FOR_READERS) {
     assert.doesNotMatch(answer.text, /root:|hostname\n/);
   });
 }
+
+/** As people read them, in Superset's SQL Lab for one. */
+const READS = 'is not allowed for this user: it may only read';
+const SAID = [
+  ["SELECT file('/etc/hostname')", `The function file ${READS} the tables of clickstream.`],
+  ["SELECT * FROM url('http://x', 'CSV')", `The function url ${READS} the tables of clickstream.`],
+  ["SELECT 1 INTO OUTFILE '/x'", `INTO OUTFILE ${READS} the tables of clickstream.`],
+  ['SELECT * FROM system.users', `The table system.users ${READS} the tables of clickstream.`],
+  ['SHOW CREATE TABLE t', `SHOW CREATE ${READS} the tables of clickstream.`],
+  ['SELECT * APPLY(file) FROM t', `APPLY ${READS} the tables of clickstream.`],
+  ['SELECT 1 SETTINGS max_threads = 8', 'SETTINGS is not allowed for this user: leave it out.'],
+  ['SELECT 1; SELECT 2', 'There is more than one statement; send one at a time.'],
+  ["INSERT INTO t VALUES (3, 'x')", `INSERT ${READS}.`],
+  ['create table x (a UInt8) ENGINE = Memory', `CREATE ${READS}.`],
+  ['DROP TABLE t', `DROP ${READS}.`],
+  ['ALTER TABLE t DELETE WHERE 1', `ALTER ${READS}.`],
+  ['', `An empty statement ${READS}.`],
+] as const;
+
+for (const [sql, words] of SAID) {
+  test(`a reader is told why in a sentence: ${sql}`, async () => {
+    const { text, code } = await ask('reader', sql);
+    const said = /^Code: (\d+)\. DB::Exception: (.*) \([A-Z_]+\)\n$/.exec(text);
+    assert.deepEqual(said?.slice(1), [code, words]);
+  });
+}
+
+test('a column may be called settings', async () => {
+  const { text } = await ask('reader', 'SELECT 1 AS settings, settings = 1 AS is; -- ; \n;');
+  assert.equal(text, '1\t1\n');
+});
 
 test('a reader cannot write a file with INTO OUTFILE, whatever the statement', async () => {
   const target = join(folder, 'out.csv');
