@@ -27,6 +27,12 @@ export async function readRequest(
   query: URLSearchParams,
   who: Who,
 ): Promise<Asked> {
+  if (query.get('decompress') === '1') {
+    throw new EngineError(
+      48,
+      'A body in compressed blocks (decompress=1) is not taken; send it plain or as gzip. (NOT_IMPLEMENTED)',
+    );
+  }
   const body = await unpack(request, await readBody(request, BODY_BYTES_MAX[who]), who);
   const type = request.headers['content-type'] ?? '';
   if (!/^multipart\/form-data\b/i.test(type)) return { who, query, body };
