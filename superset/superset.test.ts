@@ -12,7 +12,7 @@ import { readUsers } from '../src/engine/users.ts';
 import { freePort, removeFolder, startSystem, temporaryFolder } from '../test/system.ts';
 import { findDatabase } from './database.ts';
 import { provision } from './provision.ts';
-import { findPython } from './python.ts';
+import { findPython, whyNoSuperset } from './python.ts';
 import { runProgram } from './run.ts';
 import { keptSecret } from './secrets.ts';
 
@@ -238,8 +238,8 @@ test('the command says what it takes, and refuses what it cannot do in one sente
 });
 
 test('those who miss the same answer ask for it once', async (t) => {
-  const python = await findPython().catch(() => undefined);
-  if (python === undefined) return t.skip('there is no Python');
-  const run = promisify(execFile);
-  await run(python.program, ['-B', 'turns_test.py'], { cwd: import.meta.dirname });
+  const why = await whyNoSuperset();
+  if (why !== undefined) return t.skip(why);
+  const { program } = await findPython();
+  await promisify(execFile)(program, ['-B', 'turns_test.py'], { cwd: import.meta.dirname });
 });

@@ -58,6 +58,23 @@ class TurnsTest(unittest.TestCase):
         self.assertFalse(second.is_alive())
         self.assertEqual(viewers.asked, ["one that fails", "the next one"])
 
+    def test_who_waits_does_not_wait_for_the_rest_of_the_request(self) -> None:
+        turns = Turns(TURN_S)
+        answers: dict[str, Any] = {}
+        self.assertIsNone(turns.take("chart", lambda: answers.get("chart")))
+        viewer = Thread(target=lambda: turns.take("chart", lambda: answers.get("chart")), daemon=True)
+        viewer.start()
+        answers["chart"] = "there"
+        turns.end("chart")
+        viewer.join(LONG_S)
+        self.assertFalse(viewer.is_alive())
+        # Whoever finds it gone asks again, though the first request still goes on.
+        answers.clear()
+        other = Thread(target=lambda: turns.take("chart", lambda: answers.get("chart")), daemon=True)
+        other.start()
+        other.join(LONG_S)
+        self.assertFalse(other.is_alive())
+
     def test_nobody_waits_for_ever(self) -> None:
         viewers = Viewers(Turns(0.01))
         first = viewers.view("one that hangs")
