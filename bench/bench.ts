@@ -19,6 +19,7 @@ import { measureLog } from './log.ts';
 import { type Report, toMarkdown } from './report.ts';
 import { measureSpark } from './spark.ts';
 import { measureStorage } from './storage.ts';
+import { measureSuperset } from './superset.ts';
 import { measureThroughput } from './throughput.ts';
 import { measureWindow } from './window.ts';
 
@@ -34,6 +35,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Report | Report[]>>> = {
   window: measureWindow,
   kafka: measureKafka,
   spark: measureSpark,
+  superset: measureSuperset,
 };
 
 const { values, positionals } = parseArgs({

@@ -7,33 +7,25 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { Browser, Page, Response } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { parse } from 'yaml';
 import { whyNoSuperset } from '../../superset/python.ts';
 import { BUNDLE } from '../../superset/superset.ts';
 import { launchBrowser } from '../browser.ts';
 import { type Api, openApi } from './api.ts';
 import { type SupersetStage, startSupersetStage } from './stage.ts';
+import { answersOf, chartNames, chartsOn, logIn } from './viewer.ts';
 
 const skip = (await whyNoSuperset()) ?? false;
 const TIMEOUT_MS = 900_000;
 const SHOTS = join(import.meta.dirname, '..', '..', 'test-output', 'superset');
 const DASHBOARDS = ['shop', 'live', 'pipeline'] as const;
 const WIDTHS = [1_500, 900];
-/** Tall enough that Superset loads the charts at the bottom as well. */
-const HEIGHT = 2_700;
 const VIEWERS = 50;
 /** So long an answer is good for: superset_config.py. */
 const REFRESH_MS = 10_000;
 /** What a chart is drawn as. */
 const DRAWN = '.slice_container :is(canvas, table, .header-line)';
-
-interface Answered {
-  chart: string;
-  status: number;
-  rows: Record<string, unknown>[];
-  request: { url: string; body: string };
-}
 
 describe('a real Superset', { skip, timeout: TIMEOUT_MS }, () => {
   let s: SupersetStage;
@@ -48,7 +40,7 @@ describe('a real Superset', { skip, timeout: TIMEOUT_MS }, () => {
       s = await startSupersetStage((text) => process.stderr.write(`superset: ${text}\n`));
       browser = await launchBrowser();
       api = await openApi(s.superset);
-      names = new Map((await charts()).map(({ id, slice_name }) => [id, slice_name]));
+      names = await chartNames(api);
     },
     { timeout: TIMEOUT_MS },
   );
@@ -62,12 +54,7 @@ describe('a real Superset', { skip, timeout: TIMEOUT_MS }, () => {
     return (await api.get<{ result: [] }>(`chart/?q=${q}`)).result;
   }
 
-  async function placed(slug: string): Promise<string[]> {
-    const { result } = await api.get<{ result: { slice_name: string }[] }>(
-      `dashboard/${slug}/charts`,
-    );
-    return result.map(({ slice_name }) => slice_name).toSorted();
-  }
+  const placed = (slug: string) => chartsOn(api, slug);
 
   async function titles(slug: string): Promise<string[]> {
     const text = await readFile(join(BUNDLE, 'dashboards', `${slug}.yaml`), 'utf8');
@@ -75,45 +62,6 @@ describe('a real Superset', { skip, timeout: TIMEOUT_MS }, () => {
       position: Record<string, { meta?: { sliceNameOverride?: string } }>;
     };
     return Object.values(position).flatMap(({ meta }) => meta?.sliceNameOverride ?? []);
-  }
-
-  async function logIn(width: number): Promise<Page> {
-    const page = await browser.newPage({ viewport: { width, height: HEIGHT } });
-    const { url, user, password } = s.superset;
-    await page.goto(`${url}/login/`);
-    await page.fill('input[name=username], #username', user);
-    await page.fill('input[name=password], #password', password);
-    await page.keyboard.press('Enter');
-    await page.waitForURL(/welcome/);
-    return page;
-  }
-
-  /** Collects answers of charts until each of these has answered so many times. */
-  function answersOf(page: Page, expected: readonly string[], times = 1): Promise<Answered[]> {
-    const answered: Answered[] = [];
-    const { promise, resolve, reject } = Promise.withResolvers<Answered[]>();
-    const take = async (response: Response): Promise<void> => {
-      const one = await read(response);
-      if (one === undefined) return;
-      answered.push(one);
-      const counts = expected.map((name) => answered.filter(({ chart }) => chart === name).length);
-      if (counts.every((count) => count >= times)) resolve(answered);
-    };
-    const listen = (response: Response) => void take(response).catch(reject);
-    page.on('response', listen);
-    return promise.finally(() => page.off('response', listen));
-  }
-
-  /** Undefined for what is no answer of a chart: filters ask in the same way. */
-  async function read(response: Response): Promise<Answered | undefined> {
-    const url = new URL(response.url());
-    if (!url.pathname.endsWith('/api/v1/chart/data')) return undefined;
-    const form = JSON.parse(url.searchParams.get('form_data') ?? '{}') as { slice_id?: number };
-    const chart = names.get(form.slice_id ?? 0);
-    if (chart === undefined) return undefined;
-    const { result = [] } = (await response.json()) as { result?: { data: [] }[] };
-    const request = { url: `${url}`, body: response.request().postData() ?? '' };
-    return { chart, status: response.status(), rows: result.flatMap(({ data }) => data), request };
   }
 
   test('the dashboards imported twice are the same', async () => {
@@ -137,10 +85,10 @@ describe('a real Superset', { skip, timeout: TIMEOUT_MS }, () => {
 
   for (const width of WIDTHS)
     test(`every chart of every dashboard is drawn in a window of ${width} px`, async () => {
-      const page = await logIn(width);
+      const page = await logIn(browser, s.superset, width);
       for (const slug of DASHBOARDS) {
         const expected = await placed(slug);
-        const answering = answersOf(page, expected);
+        const answering = answersOf(page, names, expected);
         await page.goto(`${s.superset.url}/superset/dashboard/${slug}/`);
         for (const { chart, status, rows } of await answering) {
           assert.equal(status, 200, chart);
@@ -168,16 +116,16 @@ describe('a real Superset', { skip, timeout: TIMEOUT_MS }, () => {
     });
 
   test('a dashboard asks for all its charts again by itself', async () => {
-    const page = await logIn(WIDTHS[0] ?? 0);
-    const again = answersOf(page, await placed('live'), 3);
+    const page = await logIn(browser, s.superset, WIDTHS[0] ?? 0);
+    const again = answersOf(page, names, await placed('live'), 3);
     await page.goto(`${s.superset.url}/superset/dashboard/live/`);
     for (const { chart, status } of await again) assert.equal(status, 200, chart);
     await page.close();
   });
 
   test(`${VIEWERS} viewers who refresh at the same moment cost the store one query a chart and refresh`, async (t) => {
-    const page = await logIn(WIDTHS[0] ?? 0);
-    const answering = answersOf(page, await placed('live'));
+    const page = await logIn(browser, s.superset, WIDTHS[0] ?? 0);
+    const answering = answersOf(page, names, await placed('live'));
     await page.goto(`${s.superset.url}/superset/dashboard/live/`);
     const requests = new Map((await answering).map(({ chart, request }) => [chart, request]));
     // Its own refreshes end with it.
@@ -187,7 +135,7 @@ describe('a real Superset', { skip, timeout: TIMEOUT_MS }, () => {
     const answers = await Promise.all(
       Array.from({ length: VIEWERS }, () => [...requests.values()])
         .flat()
-        .map(({ url, body }) => api.post(url.slice(url.indexOf('chart/data')), JSON.parse(body))),
+        .map(({ path, body }) => api.post(path, body)),
     );
     for (const { status, text } of answers) assert.equal(status, 200, text);
     const asked = s.asked() - before;
