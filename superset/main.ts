@@ -1,9 +1,11 @@
 /** `npm run superset`: a real Superset on this machine with the dashboards of bundle/, until Ctrl-C. */
+import { writeFile } from 'node:fs/promises';
 import { endWith, readCommandLine } from '../java/command.ts';
 import { ClusterError } from '../java/java.ts';
 import { readConfig } from '../src/config.ts';
 import { findDatabase } from './database.ts';
-import { type Superset, startSuperset } from './superset.ts';
+import { BUNDLE, type Superset, startSuperset } from './superset.ts';
+import { zipOf } from './zip.ts';
 
 const PORT_MAX = 65_535;
 
@@ -15,6 +17,8 @@ on the events of Clickstream. It needs Python 3.10 to 3.12.
   --port <number>           of its pages (8088)
   --data <folder>           where its Python environment, its database and its secrets lie
                             (./data/superset)
+  --zip <file>              writes the dashboards into this file and ends; a Superset elsewhere imports
+                            it on its page of dashboards, and asks for the password of the database
   --help                    this text
 
 It reads the embedded engine of a Clickstream that runs (npm start), or with CLICKSTREAM_STORE a
@@ -26,8 +30,9 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 async function main(): Promise<void> {
   // What lies in its folder is for this user.
   process.umask(0o077);
-  const { port, data, help } = readParameters();
+  const { port, data, zip, help } = readParameters();
   if (help) return print(HELP);
+  if (zip !== undefined) return writeFile(zip, await zipOf(BUNDLE));
   const database = await findDatabase(readConfig(process.env), data);
 
   let superset: Superset | undefined;
@@ -76,6 +81,7 @@ function readParameters() {
     options: {
       port: { type: 'string', default: '8088' },
       data: { type: 'string', default: './data/superset' },
+      zip: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });

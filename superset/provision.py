@@ -58,6 +58,10 @@ def import_bundle(folder: Path, database: dict[str, Any]) -> None:
         f"/{database['database']}{'?secure=true' if database['isSecure'] else ''}"
     )
     contents[DATABASE] = yaml.safe_dump(described)
+    # Superset asks for a dataset in the database that its schema names, whatever the address says.
+    for path in [path for path in contents if path.startswith("datasets/")]:
+        dataset = yaml.safe_load(contents[path])
+        contents[path] = yaml.safe_dump(dataset | {"schema": database["database"]})
     ImportAssetsCommand(contents, passwords={DATABASE: database["password"]}).run()
 
 

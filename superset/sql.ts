@@ -17,15 +17,23 @@ export interface Chart {
   slice_name: string;
   uuid: string;
   dataset_uuid: string;
+  viz_type: string;
   params: {
+    viz_type: string;
     x_axis?: string;
+    x_axis_title?: string;
+    y_axis_title?: string;
+    y_axis_bounds?: (number | null)[];
+    truncateYAxis?: boolean;
+    orientation?: string;
+    allow_render_html?: boolean;
     time_grain_sqla?: keyof typeof GRAINS;
     groupby?: string[];
     source?: string;
     target?: string;
     metric?: string;
     metrics?: string[];
-    adhoc_filters: { subject?: string; sqlExpression?: string }[];
+    adhoc_filters: { subject?: string; comparator?: string; sqlExpression?: string }[];
   };
 }
 

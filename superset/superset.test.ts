@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { delimiter, join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
@@ -15,6 +15,7 @@ import { provision } from './provision.ts';
 import { findPython, whyNoSuperset } from './python.ts';
 import { runProgram } from './run.ts';
 import { keptSecret } from './secrets.ts';
+import { BUNDLE } from './superset.ts';
 
 const MAIN = join(import.meta.dirname, 'main.ts');
 const commands: ChildProcess[] = [];
@@ -235,6 +236,25 @@ test('the command says what it takes, and refuses what it cannot do in one sente
     assert.match(output.trim(), words);
     assert.equal(code, 1);
   }
+});
+
+test('the zip has each file of the dashboards, and is one that Python takes', async (t) => {
+  const file = join(folder, 'clickstream.zip');
+  const { code, output } = await command(['--zip', file], {});
+  assert.equal(code, 0, output);
+  const python = await findPython().catch(() => undefined);
+  if (python === undefined) return t.skip('there is no Python');
+  // Checks the sum of each entry, then prints all.
+  const script = `import sys, zipfile, json
+z = zipfile.ZipFile(sys.argv[1]); assert z.testzip() is None
+print(json.dumps({name: z.read(name).decode() for name in z.namelist()}))`;
+  const { stdout } = await promisify(execFile)(python.program, ['-c', script, file]);
+  const names = (await readdir(BUNDLE, { recursive: true })).filter((name) => /yaml$/.test(name));
+  const files = names.map(async (name) => [
+    `clickstream/${name}`,
+    await readFile(join(BUNDLE, name), 'utf8'),
+  ]);
+  assert.deepEqual(JSON.parse(stdout), Object.fromEntries(await Promise.all(files)));
 });
 
 test('those who miss the same answer ask for it once', async (t) => {

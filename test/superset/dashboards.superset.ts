@@ -4,14 +4,16 @@
  * not do is refused.
  */
 import assert from 'node:assert/strict';
-import { mkdir, readFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Browser } from 'playwright-core';
 import { parse } from 'yaml';
 import { whyNoSuperset } from '../../superset/python.ts';
 import { BUNDLE } from '../../superset/superset.ts';
+import { zipOf } from '../../superset/zip.ts';
 import { launchBrowser } from '../browser.ts';
+import { removeFolder, temporaryFolder } from '../system.ts';
 import { type Api, openApi } from './api.ts';
 import { type SupersetStage, startSupersetStage } from './stage.ts';
 import { answersOf, chartNames, chartsOn, logIn } from './viewer.ts';
@@ -64,8 +66,9 @@ describe('a real Superset', { skip, timeout: TIMEOUT_MS }, () => {
     return Object.values(position).flatMap(({ meta }) => meta?.sliceNameOverride ?? []);
   }
 
-  test('the dashboards imported twice are the same', async () => {
-    const summary = async () => ({
+  /** What is imported. */
+  async function summary() {
+    return {
       charts: (await charts()).map(({ id, slice_name, params }) => ({ id, slice_name, params })),
       dashboards: await Promise.all(
         DASHBOARDS.map(async (slug) => {
@@ -76,10 +79,30 @@ describe('a real Superset', { skip, timeout: TIMEOUT_MS }, () => {
           return { id, position: JSON.parse(position_json), metadata: JSON.parse(json_metadata) };
         }),
       ),
-    });
+    };
+  }
+
+  test('the dashboards imported twice are the same', async () => {
     const first = await summary();
     await s.importAgain();
     api = await openApi(s.superset);
+    assert.deepEqual(await summary(), first);
+  });
+
+  test('the dashboards imported as a zip are the same', async (t) => {
+    const first = await summary();
+    const folder = await temporaryFolder('bundle');
+    t.after(() => removeFolder(folder));
+    await cp(BUNDLE, folder, { recursive: true });
+    const path = 'databases/Clickstream.yaml';
+    const described = await readFile(join(folder, path), 'utf8');
+    const { host, port, password } = s.database;
+    await writeFile(join(folder, path), described.replace('127.0.0.1:8123', `${host}:${port}`));
+    const form = new FormData();
+    form.set('bundle', new Blob([new Uint8Array(await zipOf(folder))]), 'clickstream.zip');
+    form.set('passwords', JSON.stringify({ [path]: password }));
+    const { status, text } = await api.post('assets/import/', form);
+    assert.equal(status, 200, text);
     assert.deepEqual(await summary(), first);
   });
 

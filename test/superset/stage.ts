@@ -11,6 +11,7 @@ import { readUsers } from '../../src/engine/users.ts';
 import type { Event } from '../../src/event/event.ts';
 import { COLUMNS, storedRow } from '../../src/process/row.ts';
 import { createClickHouseStore } from '../../src/store/clickhouse.ts';
+import type { Database } from '../../superset/database.ts';
 import { type Superset, startSuperset } from '../../superset/superset.ts';
 import {
   freePort,
@@ -23,6 +24,7 @@ import {
 export interface SupersetStage {
   readonly system: SystemProcess;
   readonly superset: Superset;
+  readonly database: Database;
   /** SELECTs of charts that have reached the store so far. */
   asked(): number;
   /** Stops it, and starts it again with its dashboards imported once more. */
@@ -50,17 +52,14 @@ export async function startSupersetStage(progress: (text: string) => void): Prom
     const proxy = await startCounting(system.engineUrl);
     closers.push(proxy.close);
     const { name: user, password } = readUsers(join(system.data, 'store')).reader;
+    const database: Database = {
+      ...{ host: '127.0.0.1', port: proxy.port, isSecure: false },
+      ...{ database: 'clickstream', user, password },
+    };
     const options = {
       folder: join(folder, 'superset'),
       environment: join(CACHES, 'superset'),
-      database: {
-        host: '127.0.0.1',
-        port: proxy.port,
-        isSecure: false,
-        database: 'clickstream',
-        user,
-        password,
-      },
+      database,
       port: await freePort(),
       progress,
     };
@@ -68,6 +67,7 @@ export async function startSupersetStage(progress: (text: string) => void): Prom
     closers.push(() => superset.stop());
     return {
       system,
+      database,
       get superset() {
         return superset;
       },
