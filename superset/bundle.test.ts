@@ -5,7 +5,10 @@
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { parse } from 'yaml';
 import { realClock } from '../src/base/clock.ts';
 import { createShop } from '../src/demo/shop.ts';
 import { openTestEngine, type TestEngine } from '../src/engine/test-engine.ts';
@@ -17,6 +20,7 @@ import { createClickHouseStore } from '../src/store/clickhouse.ts';
 import type { Store } from '../src/store/store.ts';
 import { type Dashboard, type Kind, type Node, readKind } from './bundle.ts';
 import { type Chart, chartSql, type Dataset } from './sql.ts';
+import { BUNDLE } from './superset.ts';
 
 /** What the importer of Superset 5 and 6 takes; anything else fails the import of all. */
 const KEYS: Record<Kind, string> = {
@@ -89,6 +93,14 @@ test('every key is one that the importer takes, and none that it needs is missin
     for (const metric of metrics)
       for (const key of Object.keys(metric))
         assert.ok(METRIC_KEYS.split(' ').includes(key), `${table_name}: ${key}`);
+  }
+});
+
+test('every file says the same to Superset, which reads an older YAML', () => {
+  for (const name of readdirSync(BUNDLE, { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.yaml')) continue;
+    const text = readFileSync(join(BUNDLE, name), 'utf8');
+    assert.deepEqual(parse(text, { version: '1.1' }), parse(text), name);
   }
 });
 
