@@ -44,7 +44,7 @@ const FILTERS = [
   ...['visitor_kind', 'project_id'],
 ];
 /** The window of a dashboard ends now. */
-const MOVES = /^(Last \d+ days|DATEADD\(DATETIME\("now"\), -\d+, hour\) : now)$/;
+const MOVES = /^DATEADD\(DATETIME\("now"\), -\d+, (hour|day)\) : now$/;
 const COLUMNS_OF_GRID = 12;
 const POSITION_CHARACTERS_MAX = 65_535;
 
