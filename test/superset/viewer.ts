@@ -12,7 +12,7 @@ export interface Answered {
 }
 
 /** Tall enough that Superset loads the charts at the bottom as well. */
-const HEIGHT = 2_700;
+const HEIGHT = 3_200;
 
 /** The names of all charts, by Superset's own numbers. */
 export async function chartNames(api: Api): Promise<Map<number, string>> {
