@@ -98,11 +98,19 @@ describe('a real Superset', { skip, timeout: TIMEOUT_MS }, () => {
     const described = await readFile(join(folder, path), 'utf8');
     const { host, port, password } = s.database;
     await writeFile(join(folder, path), described.replace('127.0.0.1:8123', `${host}:${port}`));
-    const form = new FormData();
-    form.set('bundle', new Blob([new Uint8Array(await zipOf(folder))]), 'clickstream.zip');
-    form.set('passwords', JSON.stringify({ [path]: password }));
-    const { status, text } = await api.post('assets/import/', form);
-    assert.equal(status, 200, text);
+    const zip = new Blob([new Uint8Array(await zipOf(folder))]);
+    // All assets, and what the page of dashboards does.
+    for (const [to, field] of [
+      ['assets/import/', 'bundle'],
+      ['dashboard/import/', 'formData'],
+    ] as const) {
+      const form = new FormData();
+      form.set(field, zip, 'clickstream.zip');
+      form.set('passwords', JSON.stringify({ [path]: password }));
+      form.set('overwrite', 'true');
+      const { status, text } = await api.post(to, form);
+      assert.equal(status, 200, `${to}: ${text}`);
+    }
     assert.deepEqual(await summary(), first);
   });
 
