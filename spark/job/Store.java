@@ -171,7 +171,9 @@ final class Store {
 
   private static StoreException troubleOf(HttpResponse<String> response) {
     int code = response.headers().firstValue("x-clickhouse-exception-code").map(Integer::valueOf).orElse(0);
-    String said = response.body().strip();
+    String body = response.body().strip();
+    // Whoever stands before a store refuses without a word.
+    String said = body.isEmpty() ? "HTTP status " + response.statusCode() : body;
     boolean isCrowded = code == TOO_MANY_PARTS && said.contains("Too many parts");
     Trouble trouble =
         code == VIOLATED_CONSTRAINT

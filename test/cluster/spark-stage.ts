@@ -3,6 +3,7 @@
  * TypeScript that can take its place, and a proxy that catches an executor in the middle of an INSERT.
  */
 
+import assert from 'node:assert/strict';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -16,6 +17,7 @@ import { type Member, type Stage, startStage, until } from './stage.ts';
 
 /** The machine may be busy with other things: starting Spark took a minute and a half. */
 export const SPARK_MS_MAX = 900_000;
+const LOG_SHOWN_MAX = 20_000;
 export const MOMENTS: readonly Moment[] = [
   'before it is sent',
   'in the middle of its body',
@@ -101,9 +103,15 @@ export async function startSparkStage(topic: string, records: number): Promise<S
       ends,
       async worksOn(before) {
         const past = before ?? (await ends());
-        await until(async () => {
+        const hasWorked = until(async () => {
+          assert.notEqual(spark.driver.pid, undefined, 'the job has ended');
           const { committed = [] } = (await readProgress(query.url)) ?? {};
           return past.every((end, i) => (committed[i] ?? 0) >= end);
+        });
+        await hasWorked.catch(async (cause: Error) => {
+          const log = await readFile(join(folder, 'job', 'logs', 'spark.log'), 'utf8');
+          const said = `${await spark.driver.output()}${log.slice(-LOG_SHOWN_MAX)}`;
+          throw new Error(`the job does not work on: ${cause.message}\n${said}`, { cause });
         });
       },
       caught: (moment, member) =>

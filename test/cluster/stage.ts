@@ -7,10 +7,10 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Admin, ConnectionPool, GenericError, metadataV12 } from '@platformatic/kafka';
-import { freeBase } from '../../java/ports.ts';
 import { type KafkaCluster, startKafka } from '../../kafka/cluster.ts';
 import type { KafkaNode } from '../../kafka/node.ts';
 import type { Layout } from '../../kafka/properties.ts';
+import { freeBase } from '../../local/ports.ts';
 import {
   type ClickHouseOptions,
   createClickHouseStore,
@@ -29,6 +29,7 @@ import {
 
 export const PARTITIONS = 4;
 const LOOK_AGAIN_MS = 20;
+const UNTIL_MS_MAX = 300_000;
 const MAIN = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
 
 type Environment = Readonly<Record<string, string>>;
@@ -77,8 +78,13 @@ export interface CommandResult {
   stderr: string;
 }
 
+/** @throws when that takes so long that it will never be: the test says what it waited for. */
 export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await sleep(LOOK_AGAIN_MS);
+  const lastMs = performance.now() + UNTIL_MS_MAX;
+  while (!(await isSo())) {
+    if (performance.now() > lastMs) throw new Error(`waited in vain for ${isSo}`);
+    await sleep(LOOK_AGAIN_MS);
+  }
 }
 
 export async function startStage(name: string, layout: Layout = 'cluster'): Promise<Stage> {

@@ -48,6 +48,8 @@ const LOOK_AGAIN_MS = 2;
 const INSERT = /INSERT\s+INTO\s+records/i;
 /** A statement is in the address, with rows as the body, or it is the body. */
 const STATEMENT_BYTES_MAX = 1_000;
+/** Parameters are in the address: as much as the engine takes, and more than Node does by itself. */
+const ADDRESS_BYTES_MAX = 128 * 1024;
 
 export async function startFreezingProxy(storeUrl: string): Promise<FreezingProxy> {
   let next: Plan | undefined;
@@ -96,7 +98,7 @@ export async function startFreezingProxy(storeUrl: string): Promise<FreezingProx
     response.writeHead(from.statusCode ?? 500, from.headers).end(answer);
   }
 
-  const server = createServer((request, response) => {
+  const server = createServer({ maxHeaderSize: ADDRESS_BYTES_MAX }, (request, response) => {
     forward(request, response).catch(() => response.destroy());
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
