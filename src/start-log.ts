@@ -2,7 +2,7 @@
 import type { Clock } from './base/clock.ts';
 import { AppError } from './base/errors.ts';
 import type { Metrics, Samples } from './base/metrics.ts';
-import type { Log, LogStats, Spooled } from './log/log.ts';
+import { behindMs, type Log, type LogStats, type Spooled } from './log/log.ts';
 
 /**
  * What keeps the log from taking events, as a sentence. A log that is away is no trouble while the
@@ -54,11 +54,7 @@ export function logGauges(metrics: Metrics, log: Log, clock: Clock): void {
     sample(({ bytesOnDisk }) => bytesOnDisk ?? []),
   );
   metrics.gauge('clickstream_behind_seconds', 'Age of the oldest record that waits.', () =>
-    sample(({ oldestWaitingMs }) => {
-      const nowMs = clock.now();
-      const waiting = oldestWaitingMs.filter((ms) => ms !== undefined);
-      return Math.max(0, nowMs - Math.min(nowMs, ...waiting)) / 1000;
-    }),
+    sample((stats) => behindMs(stats, clock.now()) / 1000),
   );
 }
 

@@ -59,6 +59,11 @@ export interface LogStats {
   isFull: boolean;
 }
 
+/** Age of the oldest record that waits, in ms by this clock; 0 without one. */
+export function behindMs({ oldestWaitingMs }: LogStats, nowMs: number): number {
+  return nowMs - Math.min(nowMs, ...oldestWaitingMs.filter((ms) => ms !== undefined));
+}
+
 /** What is durable on this machine and not on a log that others share (spool.ts). */
 export interface Spooled {
   records: number;

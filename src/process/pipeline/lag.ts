@@ -5,7 +5,7 @@
 import type { Clock } from '../../base/clock.ts';
 import { AppError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
-import type { Log } from '../../log/log.ts';
+import { behindMs, type Log } from '../../log/log.ts';
 import type { Store } from '../../store/store.ts';
 import type { Records } from '../records.ts';
 
@@ -29,12 +29,11 @@ export async function keepLag(options: LagOptions): Promise<void> {
 
   async function rowNow() {
     logId ??= await records.registerLog(log.id);
-    const { ends, committed, oldestWaitingMs } = await log.stats();
+    const stats = await log.stats();
     const nowMs = clock.now();
-    const accepted = sum(ends);
-    const waiting = accepted - sum(committed);
-    const oldestMs = Math.min(nowMs, ...oldestWaitingMs.filter((ms) => ms !== undefined));
-    return [(nowMs / 1_000).toFixed(3), logId, accepted, waiting, (nowMs - oldestMs) / 1_000];
+    const accepted = sum(stats.ends);
+    const waiting = accepted - sum(stats.committed);
+    return [(nowMs / 1_000).toFixed(3), logId, accepted, waiting, behindMs(stats, nowMs) / 1_000];
   }
 
   while (!signal.aborted) {
