@@ -5,8 +5,8 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { residentBytesOf } from '../java/jvm.ts';
 import { startKafka } from '../kafka/cluster.ts';
+import { residentBytesOf } from '../local/child.ts';
 import { startSpark, whyNoSpark } from '../spark/cluster.ts';
 import { readUsers } from '../src/engine/users.ts';
 import { createClickHouseStore, readServerAddress } from '../src/store/clickhouse.ts';

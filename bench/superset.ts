@@ -3,7 +3,7 @@
  * its dashboards takes to answer when nothing is kept, and what Superset takes in memory.
  */
 import { join } from 'node:path';
-import { CACHES } from '../java/cache.ts';
+import { CACHES } from '../local/cache.ts';
 import { realClock } from '../src/base/clock.ts';
 import { createLogger } from '../src/base/logger.ts';
 import { fillHistory } from '../src/demo/traffic.ts';

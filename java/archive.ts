@@ -4,7 +4,7 @@
  */
 import { readdir, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Progress, shortHash } from './cache.ts';
+import { type Progress, shortHash } from '../local/cache.ts';
 import type { Java } from './java.ts';
 
 function nameOf(java: Java, folder: string, bytes: number): string {

@@ -5,16 +5,9 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { type Needs, ProgramError } from '../local/error.ts';
 
 const run = promisify(execFile);
-
-/** Kafka or Spark cannot run here, or has stopped; the message is one sentence for a person. */
-export class ClusterError extends Error {
-  override readonly name = 'ClusterError';
-}
-
-/** What needs these programs, for the sentence that says so. */
-export type Needs = 'Kafka' | 'Spark' | 'Superset';
 
 const JAVA_MAJOR_MIN = 17;
 
@@ -33,7 +26,7 @@ export function javaMajor(text: string): number | undefined {
   return first === '1' ? Number(second) : Number(first);
 }
 
-/** @throws ClusterError when there is none, or an older one. */
+/** @throws ProgramError when there is none, or an older one. */
 export async function findJava(needs: Needs): Promise<Java> {
   const home = process.env.JAVA_HOME;
   const program = home === undefined ? 'java' : join(home, 'bin', 'java');
@@ -45,13 +38,13 @@ export async function findJava(needs: Needs): Promise<Java> {
   const major = javaMajor(version);
   const install = `install Java ${JAVA_MAJOR_MIN} or later (a package such as openjdk-17-jre-headless) or let JAVA_HOME name one`;
   const where = home === undefined ? 'PATH has no Java' : `JAVA_HOME (${home}) has no Java`;
-  if (major === undefined) throw new ClusterError(`${needs} needs Java, and ${where}: ${install}.`);
+  if (major === undefined) throw new ProgramError(`${needs} needs Java, and ${where}: ${install}.`);
   if (major < JAVA_MAJOR_MIN)
-    throw new ClusterError(`This Java is version ${major}, too old for ${needs}: ${install}.`);
+    throw new ProgramError(`This Java is version ${major}, too old for ${needs}: ${install}.`);
   return { program, version };
 }
 
-/** @throws ClusterError with `otherwise` when the Java here has no such tool: some packages leave them out. */
+/** @throws ProgramError with `otherwise` when the Java here has no such tool: some packages leave them out. */
 export async function findTool(
   name: 'keytool' | 'javac' | 'jar' | 'jcmd',
   otherwise: string,
@@ -62,17 +55,17 @@ export async function findTool(
     await run(program, [name === 'keytool' ? '-help' : '--help'], { env: jvmEnvironment() });
     return program;
   } catch (cause) {
-    throw new ClusterError(otherwise, { cause });
+    throw new ProgramError(otherwise, { cause });
   }
 }
 
-/** @throws ClusterError when there is none. */
+/** @throws ProgramError when there is none. */
 export async function findMaven(needs: Needs): Promise<string> {
   try {
     await run('mvn', ['-v'], { env: mavenEnvironment() });
     return 'mvn';
   } catch (cause) {
-    throw new ClusterError(
+    throw new ProgramError(
       `${needs} is fetched through Maven once, and PATH has no mvn that runs: install Maven 3.6.3 or later (a package such as maven).`,
       { cause },
     );
@@ -87,21 +80,4 @@ export function mavenEnvironment(): NodeJS.ProcessEnv {
 /** JVMs take nothing from it: options that are meant for another Java could change them. */
 export function jvmEnvironment(): NodeJS.ProcessEnv {
   return { PATH: process.env.PATH };
-}
-
-/** What npm took for itself of `npm run … --name`, where two dashes before it were left out. */
-export function takenByNpm(names: readonly string[]): string | undefined {
-  return names.find((name) => `npm_config_${name.replaceAll('-', '_')}` in process.env);
-}
-
-/**
- * What to put before a command so that the kernel ends it when this process dies in any way, also
- * by `kill -9`. Empty where there is no such program (macOS): there an orderly end has to do.
- */
-export async function untilWeDie(): Promise<readonly string[]> {
-  const guard = ['setpriv', '--pdeathsig', 'KILL'];
-  return run('setpriv', ['--pdeathsig', 'KILL', 'true']).then(
-    () => guard,
-    () => [],
-  );
 }

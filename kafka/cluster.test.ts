@@ -16,8 +16,9 @@ import {
   stringDeserializers,
   stringSerializers,
 } from '@platformatic/kafka';
-import { findMaven, javaMajor, untilWeDie } from '../java/java.ts';
-import { freeBase } from '../java/ports.ts';
+import { findMaven, javaMajor } from '../java/java.ts';
+import { untilWeDie } from '../local/child.ts';
+import { freeBase } from '../local/ports.ts';
 import { childrenOf, removeFolder, temporaryFolder } from '../test/system.ts';
 import { type KafkaCluster, type KafkaOptions, startKafka, whyNoKafka } from './cluster.ts';
 import { randomId } from './format.ts';

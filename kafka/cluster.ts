@@ -5,9 +5,10 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ClusterError, findJava, findMaven, untilWeDie } from '../java/java.ts';
-import { residentBytesOf } from '../java/jvm.ts';
-import { freeBase, refuseTakenPorts } from '../java/ports.ts';
+import { findJava, findMaven } from '../java/java.ts';
+import { residentBytesOf, untilWeDie } from '../local/child.ts';
+import { ProgramError } from '../local/error.ts';
+import { freeBase, refuseTakenPorts } from '../local/ports.ts';
 import { check } from '../src/base/check.ts';
 import { realDisk } from '../src/log/disk.ts';
 import { formatNode, randomId } from './format.ts';
@@ -23,7 +24,7 @@ export interface KafkaCluster {
   /** A file with the certificate of a node that is `secure`. */
   readonly ca: string | undefined;
   readonly nodes: readonly KafkaNode[];
-  /** The controller that leads the quorum. @throws ClusterError when there is none for long. */
+  /** The controller that leads the quorum. @throws ProgramError when there is none for long. */
   activeController(): Promise<KafkaNode>;
   /** Resident memory of all its nodes. */
   residentBytes(): Promise<number>;
@@ -59,12 +60,12 @@ export async function whyNoKafka(): Promise<string | undefined> {
     if (!areJarsHere()) await findMaven('Kafka');
     return undefined;
   } catch (error) {
-    if (error instanceof ClusterError) return error.message;
+    if (error instanceof ProgramError) return error.message;
     throw error;
   }
 }
 
-/** Resolves when every node serves. @throws ClusterError in one sentence when that cannot be. */
+/** Resolves when every node serves. @throws ProgramError in one sentence when that cannot be. */
 export async function startKafka(options: KafkaOptions): Promise<KafkaCluster> {
   const { folder, layout, sessionMs = SESSION_MS, progress = () => undefined } = options;
   check(options.secure === undefined || layout === 'single', 'only a single node is secure');
@@ -80,7 +81,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaCluster> {
   await mkdir(folder, { recursive: true });
   const lock = await realDisk.lock(join(folder, 'lock'));
   if ('heldBy' in lock)
-    throw new ClusterError(`${folder} is in use by process ${lock.heldBy}; choose another folder`);
+    throw new ProgramError(`${folder} is in use by process ${lock.heldBy}; choose another folder`);
   const jvm = {
     program: java.program,
     libs: kafka.libs,
@@ -126,7 +127,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaCluster> {
         if (found !== undefined) return found;
         await delay(LEAD_POLL_MS);
       }
-      throw new ClusterError(`no controller leads for ${LEAD_MS_MAX / 1000} s`);
+      throw new ProgramError(`no controller leads for ${LEAD_MS_MAX / 1000} s`);
     },
     async residentBytes() {
       const sizes = await Promise.all(nodes.map(({ pid }) => residentBytesOf(pid)));
@@ -160,7 +161,7 @@ async function format(
       : (JSON.parse(text) as { id: string; layout: Layout });
   if (cluster.layout !== layout) {
     const other = { single: 'a single node', cluster: 'a cluster' }[cluster.layout];
-    throw new ClusterError(`${folder} holds ${other}; choose another folder, or start it as that`);
+    throw new ProgramError(`${folder} holds ${other}; choose another folder, or start it as that`);
   }
   if (text === undefined) {
     await writeFile(`${path}.part`, JSON.stringify(cluster));

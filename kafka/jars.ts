@@ -6,9 +6,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { findArchive, makeArchive } from '../java/archive.ts';
-import { CACHES, fetchJars, type Progress, run, shortHash, withLock } from '../java/cache.ts';
-import { ClusterError, type Java, jvmEnvironment } from '../java/java.ts';
-import { freeBase } from '../java/ports.ts';
+import { fetchJars } from '../java/fetch-jars.ts';
+import { type Java, jvmEnvironment } from '../java/java.ts';
+import { CACHES, type Progress, shortHash, withLock } from '../local/cache.ts';
+import { ProgramError } from '../local/error.ts';
+import { freeBase } from '../local/ports.ts';
+import { run } from '../local/run.ts';
 import { check } from '../src/base/check.ts';
 import { formatNode, METADATA, randomId } from './format.ts';
 import { createNode } from './node.ts';
@@ -36,7 +39,7 @@ export function areJarsHere(): boolean {
   return existsSync(LIBS);
 }
 
-/** @throws ClusterError in one sentence when it cannot be fetched. */
+/** @throws ProgramError in one sentence when it cannot be fetched. */
 export async function prepareKafka(
   java: Java,
   guard: readonly string[],
@@ -79,13 +82,14 @@ async function fetchKafka(
   check(node !== undefined, 'a single layout has a node');
   await writeFile(join(formatted, 'server.properties'), properties(node, [node], 2_000));
   const tool = ['-cp', join(libs, '*'), 'kafka.tools.StorageTool', 'format'];
-  const format = await run(
-    [...guard, program, ...tool, '-t', randomId(), '-c', 'server.properties'],
-    formatted,
-    jvmEnvironment(),
-  );
+  const format = await run({
+    command: [program, ...tool, '-t', randomId(), '-c', 'server.properties'],
+    guard,
+    folder: formatted,
+    environment: jvmEnvironment(),
+  });
   if (format.code !== 0)
-    throw new ClusterError(`Kafka cannot be prepared: ${format.output.trim()}`);
+    throw new ProgramError(`Kafka cannot be prepared: ${format.output.trim()}`);
   await rename(join(formatted, 'data', METADATA), join(part, METADATA));
   await rm(formatted, { recursive: true });
   await rename(part, CACHE);

@@ -1,8 +1,8 @@
 /**
  * `npm run kafka`: a real Kafka on this machine until Ctrl-C, and what to type next.
  */
-import { endWith, readCommandLine } from '../java/command.ts';
-import { ClusterError } from '../java/java.ts';
+import { endWith, readCommandLine } from '../local/command.ts';
+import { ProgramError } from '../local/error.ts';
 import { type KafkaCluster, startKafka } from './cluster.ts';
 import { KAFKA_VERSION } from './jars.ts';
 import { PORTS } from './properties.ts';
@@ -67,7 +67,7 @@ async function main(): Promise<void> {
 `);
 }
 
-/** @throws ClusterError that says what is wrong. */
+/** @throws ProgramError that says what is wrong. */
 function readParameters() {
   const { values } = readCommandLine('kafka', {
     options: {
@@ -79,10 +79,10 @@ function readParameters() {
   });
   const port = Number(values.port);
   if (!/^\d+$/.test(values.port) || port < 1 || port > 65_536 - PORTS)
-    throw new ClusterError(
+    throw new ProgramError(
       `--port is "${values.port}"; it takes a number from 1 to ${65_536 - PORTS}.`,
     );
-  if (values.data === '') throw new ClusterError('--data is empty; it takes a folder.');
+  if (values.data === '') throw new ProgramError('--data is empty; it takes a folder.');
   return { ...values, port };
 }
 

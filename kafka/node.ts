@@ -2,10 +2,10 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { jvmEnvironment } from '../java/java.ts';
-import { createJvm, type Jvm } from '../java/jvm.ts';
+import { type Child, createChild } from '../local/child.ts';
 import type { Role } from './properties.ts';
 
-export interface KafkaNode extends Jvm {
+export interface KafkaNode extends Child {
   readonly id: number;
   readonly role: Role;
 }
@@ -51,7 +51,7 @@ export function createNode(
 ): KafkaNode {
   const heap = role === 'controller' ? '-Xmx128m' : '-Xmx256m';
   const java = [program, ...OPTIONS, heap, ...options, '-cp', join(libs, '*'), 'kafka.Kafka'];
-  const jvm = createJvm({
+  const jvm = createChild({
     name,
     folder,
     command: [...java, 'server.properties'],

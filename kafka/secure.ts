@@ -26,7 +26,7 @@ export interface Certificate {
 /** No secret: the tool wants one, and the file is for tests. */
 export const KEYSTORE_PASSWORD = 'only-for-tests';
 
-/** @throws ClusterError when the Java here has none. */
+/** @throws ProgramError when the Java here has none. */
 export function findKeytool(): Promise<string> {
   return findTool('keytool', 'Certificates are made with keytool, and this Java has none.');
 }
@@ -34,7 +34,7 @@ export function findKeytool(): Promise<string> {
 /**
  * @param names as keytool takes them: `ip:127.0.0.1,dns:localhost`
  * @param more further parameters of `keytool -genkeypair`
- * @throws ClusterError when the JDK has no keytool.
+ * @throws ProgramError when the JDK has no keytool.
  */
 export async function makeCertificate(
   folder: string,

@@ -1,10 +1,9 @@
 /** What of Spark needs no Spark: its ports and settings, what the job is given, and each refusal. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
+import { run } from '../local/run.ts';
 import { readConfig } from '../src/config.ts';
 import { readUsers } from '../src/engine/users.ts';
 import { removeFolder, startSystem, temporaryFolder } from '../test/system.ts';
@@ -15,29 +14,20 @@ import { jobProperties, portsFrom, propertiesText, sharedProperties } from './pr
 
 const MAIN = join(import.meta.dirname, 'main.ts');
 const LOG = 'kafka://127.0.0.1:1/clicks';
-const commands: ChildProcess[] = [];
 let folder: string;
 
 before(async () => {
   folder = await temporaryFolder('spark');
 });
 after(async () => {
-  for (const child of commands) child.kill('SIGKILL');
   await removeFolder(folder);
 });
 
-async function command(parameters: readonly string[], environment: Record<string, string>) {
-  const child = spawn(process.execPath, [MAIN, ...parameters], {
-    env: { PATH: process.env.PATH, ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+const command = (parameters: readonly string[], environment: Record<string, string>) =>
+  run({
+    command: [process.execPath, MAIN, ...parameters],
+    environment: { PATH: process.env.PATH, ...environment },
   });
-  commands.push(child);
-  let output = '';
-  child.stdout.on('data', (chunk) => (output += chunk));
-  child.stderr.on('data', (chunk) => (output += chunk));
-  const [code] = (await once(child, 'close')) as [number | null];
-  return { code, output };
-}
 
 test('master, workers and the job have their ports and pages one after the other', () => {
   assert.deepEqual(portsFrom(7077, 18080, 2), {

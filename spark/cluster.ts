@@ -7,10 +7,11 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readlink, realpath, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Progress } from '../java/cache.ts';
-import { ClusterError, findJava, untilWeDie } from '../java/java.ts';
-import { createJvm, type Jvm, residentBytesOf } from '../java/jvm.ts';
-import { freeBase, refuseTakenPorts } from '../java/ports.ts';
+import { findJava } from '../java/java.ts';
+import type { Progress } from '../local/cache.ts';
+import { type Child, createChild, residentBytesOf, untilWeDie } from '../local/child.ts';
+import { ProgramError } from '../local/error.ts';
+import { freeBase, refuseTakenPorts } from '../local/ports.ts';
 import { realDisk } from '../src/log/disk.ts';
 import { findTools, prepareSpark } from './jars.ts';
 import {
@@ -27,10 +28,10 @@ import {
 } from './properties.ts';
 
 export interface SparkCluster {
-  readonly master: Jvm;
-  readonly workers: readonly Jvm[];
+  readonly master: Child;
+  readonly workers: readonly Child[];
   /** The job's own process. Started again, the job is submitted again. */
-  readonly driver: Jvm;
+  readonly driver: Child;
   readonly ports: Ports;
   /** Process ids of the executors that run now, also of those whose worker is gone. */
   executors(): Promise<number[]>;
@@ -75,12 +76,12 @@ export async function whyNoSpark(): Promise<string | undefined> {
     await findTools();
     return undefined;
   } catch (error) {
-    if (error instanceof ClusterError) return error.message;
+    if (error instanceof ProgramError) return error.message;
     throw error;
   }
 }
 
-/** Resolves when the job is ready. @throws ClusterError in one sentence when that cannot be. */
+/** Resolves when the job is ready. @throws ProgramError in one sentence when that cannot be. */
 export async function startSpark(options: SparkOptions): Promise<SparkCluster> {
   const { workers: count = 2, progress = () => undefined } = options;
   const size: Size = {
@@ -97,14 +98,14 @@ export async function startSpark(options: SparkOptions): Promise<SparkCluster> {
   const folder = await realpath(options.folder);
   const lock = await realDisk.lock(join(folder, 'lock'));
   if ('heldBy' in lock)
-    throw new ClusterError(`${folder} is in use by process ${lock.heldBy}; choose another folder`);
+    throw new ProgramError(`${folder} is in use by process ${lock.heldBy}; choose another folder`);
   const temporary = join(folder, 'tmp');
   const shared = sharedProperties(randomBytes(24).toString('hex'), join(folder, 'recovery'));
   const settings = join(folder, 'spark.properties');
   const jobSettings = join(folder, 'job.properties');
   const masterUrl = `spark://127.0.0.1:${ports.master}`;
   const daemon = (name: string, serves: string, host: string, main: readonly string[]) =>
-    createJvm({
+    createChild({
       name,
       folder: join(folder, name),
       command: command(java.program, spark.home, temporary, DAEMON_HEAP_MB, archived(spark), [
@@ -135,7 +136,7 @@ export async function startSpark(options: SparkOptions): Promise<SparkCluster> {
       ...['--cores', `${size.coresPerWorker}`, '--memory', `${size.executorMemoryMb}m`],
     ]);
   });
-  const driver = createJvm({
+  const driver = createChild({
     name: 'job',
     folder: join(folder, 'job'),
     command: command(

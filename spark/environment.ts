@@ -1,6 +1,6 @@
 /** What `npm run spark` hands to the job: the settings of this shell, each address made a full one. */
 import { resolve } from 'node:path';
-import { ClusterError } from '../java/java.ts';
+import { ProgramError } from '../local/error.ts';
 import { AppError } from '../src/base/errors.ts';
 import type { Config } from '../src/config.ts';
 import { readKafkaAddress } from '../src/log/kafka/address.ts';
@@ -15,7 +15,7 @@ export interface JobEnvironment {
 
 /**
  * @param set what this shell has set
- * @throws ClusterError or AppError that says in one sentence what to start or to set.
+ * @throws ProgramError or AppError that says in one sentence what to start or to set.
  */
 export async function jobEnvironment(
   config: Config,
@@ -23,7 +23,7 @@ export async function jobEnvironment(
 ): Promise<JobEnvironment> {
   const { CLICKSTREAM_LOG: log, CLICKSTREAM_KAFKA_LOGIN: login } = config;
   if (!log.startsWith('kafka://'))
-    throw new ClusterError(
+    throw new ProgramError(
       `Spark reads Kafka, and CLICKSTREAM_LOG is "${log}": start one with npm run kafka, and set CLICKSTREAM_LOG to the address that it prints.`,
     );
   const { brokers, topic } = readKafkaAddress(log, 'CLICKSTREAM_LOG', login);
@@ -70,7 +70,7 @@ function accessOf(config: Config, how: string): EngineAccess {
     return readAccess(config);
   } catch (cause) {
     if (!(cause instanceof AppError) || cause.code !== 'bad_setting') throw cause;
-    throw new ClusterError(`There is no store of an embedded engine yet: ${how}.`, { cause });
+    throw new ProgramError(`There is no store of an embedded engine yet: ${how}.`, { cause });
   }
 }
 
@@ -79,6 +79,6 @@ async function untilItAnswered(config: Config, how: string): Promise<void> {
     await (await openForReading(config)).close();
   } catch (cause) {
     if (!(cause instanceof AppError) || cause.code !== 'store_unreachable') throw cause;
-    throw new ClusterError(`The store does not answer: ${how}.`, { cause });
+    throw new ProgramError(`The store does not answer: ${how}.`, { cause });
   }
 }

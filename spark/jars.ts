@@ -6,8 +6,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findArchive, makeArchive } from '../java/archive.ts';
-import { CACHES, fetchJars, type Progress, run, shortHash, withLock } from '../java/cache.ts';
-import { ClusterError, findMaven, findTool, type Java, jvmEnvironment } from '../java/java.ts';
+import { fetchJars } from '../java/fetch-jars.ts';
+import { findMaven, findTool, type Java, jvmEnvironment } from '../java/java.ts';
+import { CACHES, type Progress, shortHash, withLock } from '../local/cache.ts';
+import { ProgramError } from '../local/error.ts';
+import { run } from '../local/run.ts';
 import { command, environment, trainingProperties } from './properties.ts';
 
 export interface Spark {
@@ -41,7 +44,7 @@ interface Tools {
   jar: string;
 }
 
-/** @throws ClusterError when Spark cannot be fetched or the job cannot be compiled here. */
+/** @throws ProgramError when Spark cannot be fetched or the job cannot be compiled here. */
 export async function findTools(): Promise<Tools> {
   const otherwise =
     'The Spark job is compiled with javac, and this Java has none: install a JDK (a package such as openjdk-17-jdk-headless) or let JAVA_HOME name one.';
@@ -53,7 +56,7 @@ export async function findTools(): Promise<Tools> {
   return tools;
 }
 
-/** @throws ClusterError in one sentence when it cannot be fetched, or the job is not right. */
+/** @throws ProgramError in one sentence when it cannot be fetched, or the job is not right. */
 export async function prepareSpark(
   java: Java,
   guard: readonly string[],
@@ -109,8 +112,13 @@ async function compile(
     [jar, '--create', '--file', `${path}.part`, '-C', classes, '.'],
   ];
   for (const command of commands) {
-    const { code, output } = await run([...guard, ...command], classes, jvmEnvironment());
-    if (code !== 0) throw new ClusterError(`the Spark job cannot be compiled: ${output.trim()}`);
+    const { code, output } = await run({
+      command,
+      guard,
+      folder: classes,
+      environment: jvmEnvironment(),
+    });
+    if (code !== 0) throw new ProgramError(`the Spark job cannot be compiled: ${output.trim()}`);
   }
   await rm(classes, { recursive: true });
   await rename(`${path}.part`, path);
@@ -130,20 +138,17 @@ async function archiveClasses(
     const settings = join(folder, 'spark.properties');
     const options = [`-XX:ArchiveClassesAtExit=${part}`];
     await writeFile(settings, trainingProperties(folder), { mode: 0o600 });
-    const trained = await run(
-      [
-        ...guard,
-        ...command(java.program, HOME, folder, 512, options, [
-          ...['org.apache.spark.deploy.SparkSubmit', '--properties-file', settings],
-          ...['--class', 'clickstream.archive.Training', 'spark-internal'],
-        ]),
-      ],
+    const trained = await run({
+      command: command(java.program, HOME, folder, 512, options, [
+        ...['org.apache.spark.deploy.SparkSubmit', '--properties-file', settings],
+        ...['--class', 'clickstream.archive.Training', 'spark-internal'],
+      ]),
+      guard,
       folder,
-      environment(HOME, folder),
-      undefined,
-      TRAINING_MS_MAX,
-    );
-    if (trained.code !== 0) throw new ClusterError(trained.output.trim().slice(-400));
+      environment: environment(HOME, folder),
+      msMax: TRAINING_MS_MAX,
+    });
+    if (trained.code !== 0) throw new ProgramError(trained.output.trim().slice(-400));
   });
   // The worker of that run has its folder beside the jars.
   for (const left of [folder, join(HOME, 'work')]) await rm(left, { recursive: true, force: true });

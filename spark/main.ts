@@ -3,9 +3,9 @@
  * time of history, until that is done.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { endWith, readCommandLine } from '../java/command.ts';
-import { ClusterError } from '../java/java.ts';
-import type { Jvm } from '../java/jvm.ts';
+import type { Child } from '../local/child.ts';
+import { endWith, readCommandLine } from '../local/command.ts';
+import { ProgramError } from '../local/error.ts';
 import { readConfig } from '../src/config.ts';
 import { type SparkCluster, startSpark } from './cluster.ts';
 import { jobEnvironment } from './environment.ts';
@@ -112,7 +112,7 @@ async function main(): Promise<void> {
 }
 
 /** Prints what the job says while it works; resolves with its exit code. */
-async function printed(driver: Jvm): Promise<number | null> {
+async function printed(driver: Child): Promise<number | null> {
   let length = 0;
   const more = async (): Promise<void> => {
     const said = await driver.output();
@@ -125,7 +125,7 @@ async function printed(driver: Jvm): Promise<number | null> {
   return driver.ended();
 }
 
-/** @throws ClusterError that says what is wrong. */
+/** @throws ProgramError that says what is wrong. */
 function readParameters() {
   const { values, positionals } = readCommandLine('spark', {
     allowPositionals: true,
@@ -143,10 +143,10 @@ function readParameters() {
   const { rpc, ui } = portCounts(workers);
   const port = readNumber('--port', values.port, 1, 65_536 - rpc);
   const uiPort = readNumber('--ui-port', values['ui-port'], 1, 65_536 - ui);
-  if (data === '') throw new ClusterError('--data is empty; it takes a folder.');
+  if (data === '') throw new ProgramError('--data is empty; it takes a folder.');
   const [to, ...rest] = positionals;
   if ((from === undefined) !== (to === undefined) || rest.length > 0)
-    throw new ClusterError(
+    throw new ProgramError(
       from === undefined
         ? `"${to}" is not a parameter; --help lists what there is.`
         : '--history takes two times: --history FROM TO.',
@@ -157,7 +157,7 @@ function readParameters() {
 
 function readNumber(name: string, text: string, min: number, max: number): number {
   if (!/^\d+$/.test(text) || Number(text) < min || Number(text) > max)
-    throw new ClusterError(`${name} is "${text}"; it takes a number from ${min} to ${max}.`);
+    throw new ProgramError(`${name} is "${text}"; it takes a number from ${min} to ${max}.`);
   return Number(text);
 }
 

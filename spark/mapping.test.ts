@@ -8,8 +8,11 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { CACHES, fetchJars, run, shortHash, withLock } from '../java/cache.ts';
-import { ClusterError, findJava, findMaven, findTool, jvmEnvironment } from '../java/java.ts';
+import { fetchJars } from '../java/fetch-jars.ts';
+import { findJava, findMaven, findTool, jvmEnvironment } from '../java/java.ts';
+import { CACHES, shortHash, withLock } from '../local/cache.ts';
+import { ProgramError } from '../local/error.ts';
+import { run } from '../local/run.ts';
 import { COLUMNS } from '../src/process/row.ts';
 import { removeFolder, temporaryFolder } from '../test/system.ts';
 
@@ -40,7 +43,7 @@ async function findTools(): Promise<{ java: string; javac: string } | string> {
     if (!existsSync(LIBS)) await findMaven('Spark');
     return { java, javac };
   } catch (error) {
-    if (error instanceof ClusterError) return error.message;
+    if (error instanceof ProgramError) return error.message;
     throw error;
   }
 }
@@ -60,21 +63,21 @@ test('the Spark job makes the rows of the fixture, and knows repeated ids, as it
   const path = [classes, join(LIBS, '*')].join(delimiter);
   const options = ['--release', '17', '-proc:none', '-encoding', 'UTF-8', '-Werror', '-Xlint'];
   const compile = [...options, '-Xlint:-auxiliaryclass', '-cp', path, '-d', classes];
-  const compiled = await run(
-    [tools.javac, ...compile, ...SOURCES, ...TESTS],
-    cwd,
-    jvmEnvironment(),
-  );
+  const compiled = await run({
+    command: [tools.javac, ...compile, ...SOURCES, ...TESTS],
+    folder: cwd,
+    environment: jvmEnvironment(),
+  });
   assert.equal(compiled.code, 0, compiled.output);
   const jvm = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Dfile.encoding=UTF-8', '-cp', path];
   const properties = [`fixtures=${FIXTURES}`, `columns=${COLUMNS.join()}`];
   const set = properties.map((each) => `-Dclickstream.${each}`);
   const launcher = ['org.junit.platform.console.ConsoleLauncher', 'execute', '--scan-classpath'];
   const details = ['--disable-banner', '--disable-ansi-colors', '--details=tree'];
-  const tested = await run(
-    [tools.java, ...jvm, ...set, ...launcher, classes, ...details, '--fail-if-no-tests'],
-    cwd,
-    jvmEnvironment(),
-  );
+  const tested = await run({
+    command: [tools.java, ...jvm, ...set, ...launcher, classes, ...details, '--fail-if-no-tests'],
+    folder: cwd,
+    environment: jvmEnvironment(),
+  });
   assert.equal(tested.code, 0, tested.output);
 });

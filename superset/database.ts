@@ -1,6 +1,6 @@
 /** The database that Superset reads: the embedded engine, or a server, as a user that only reads. */
 import { createHash, randomBytes } from 'node:crypto';
-import { ClusterError } from '../java/java.ts';
+import { ProgramError } from '../local/error.ts';
 import { AppError } from '../src/base/errors.ts';
 import type { Config } from '../src/config.ts';
 import { openForReading, readAccess } from '../src/open.ts';
@@ -31,7 +31,7 @@ const LIMITS =
 
 /**
  * @param folder where the password of a user that is made is kept
- * @throws ClusterError or AppError that says in one sentence what to start, or what to grant.
+ * @throws ProgramError or AppError that says in one sentence what to start, or what to grant.
  */
 export async function findDatabase(config: Config, folder: string): Promise<Database> {
   if (config.CLICKSTREAM_STORE.startsWith('engine:')) return engineOf(config);
@@ -54,7 +54,7 @@ export async function findDatabase(config: Config, folder: string): Promise<Data
       await store.command(sql);
   } catch (cause) {
     if (!(cause instanceof AppError)) throw cause;
-    throw new ClusterError(
+    throw new ProgramError(
       `The user ${READER} for Superset cannot be made (${cause.message}): grant CREATE USER, ALTER USER and, with grant option, SELECT on ${database} to ${user}.`,
       { cause },
     );
@@ -77,6 +77,6 @@ async function engineOf(config: Config): Promise<Database> {
     return { host, port: Number(port), isSecure: false, database, user, password };
   } catch (cause) {
     if (!(cause instanceof AppError)) throw cause;
-    throw new ClusterError(`There is no engine that answers: ${how}.`, { cause });
+    throw new ProgramError(`There is no engine that answers: ${how}.`, { cause });
   }
 }

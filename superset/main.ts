@@ -1,7 +1,7 @@
 /** `npm run superset`: a real Superset on this machine with the dashboards of bundle/, until Ctrl-C. */
 import { writeFile } from 'node:fs/promises';
-import { endWith, readCommandLine } from '../java/command.ts';
-import { ClusterError } from '../java/java.ts';
+import { endWith, readCommandLine } from '../local/command.ts';
+import { ProgramError } from '../local/error.ts';
 import { readConfig } from '../src/config.ts';
 import { findDatabase } from './database.ts';
 import { BUNDLE, type Superset, startSuperset } from './superset.ts';
@@ -75,7 +75,7 @@ function print(text: string): void {
   process.stdout.write(text);
 }
 
-/** @throws ClusterError that says what is wrong. */
+/** @throws ProgramError that says what is wrong. */
 function readParameters() {
   const { values } = readCommandLine('superset', {
     options: {
@@ -87,7 +87,7 @@ function readParameters() {
   });
   const port = /^\d+$/.test(values.port) ? Number(values.port) : 0;
   if (port < 1 || port > PORT_MAX)
-    throw new ClusterError(
+    throw new ProgramError(
       `--port is "${values.port}", and must be a number from 1 to ${PORT_MAX}.`,
     );
   return { ...values, port };

@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Progress } from '../java/cache.ts';
-import { ClusterError } from '../java/java.ts';
+import type { Progress } from '../local/cache.ts';
+import { ProgramError } from '../local/error.ts';
+import { run } from '../local/run.ts';
 import type { Database } from './database.ts';
-import { runProgram } from './run.ts';
 
 export const ADMIN = 'admin';
 
@@ -29,14 +29,14 @@ export interface Provision {
 const DONE = 'provisioned';
 const SAID = /^clickstream: (.*)$/;
 
-/** @throws ClusterError with the last line of what it said when it fails. */
+/** @throws ProgramError with the last line of what it said when it fails. */
 export async function provision(options: Provision): Promise<void> {
   const { folder, python, guard, environment, password, database, bundle, progress } = options;
   const done = join(folder, DONE);
   const of = await hashOf(options);
   const isDone = (await readFile(done, 'utf8').catch(() => '')) === of;
   if (isDone && options.importsAgain !== true) return;
-  const { code, errors } = await runProgram({
+  const { code, errors } = await run({
     command: [python, join(import.meta.dirname, 'provision.py')],
     guard,
     folder,
@@ -51,7 +51,7 @@ export async function provision(options: Provision): Promise<void> {
   const log = join(folder, 'provision.log');
   await writeFile(log, errors.map((line) => `${line}\n`).join(''));
   if (code !== 0)
-    throw new ClusterError(
+    throw new ProgramError(
       `Superset could not be set up: ${errors.at(-1)?.slice(0, 400)}; all that it said is in ${log}`,
     );
   await writeFile(done, of);

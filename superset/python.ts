@@ -4,9 +4,9 @@ import { createHash } from 'node:crypto';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type Progress, withLock } from '../java/cache.ts';
-import { ClusterError } from '../java/java.ts';
-import { runProgram } from './run.ts';
+import { type Progress, withLock } from '../local/cache.ts';
+import { ProgramError } from '../local/error.ts';
+import { run } from '../local/run.ts';
 
 const execute = promisify(execFile);
 
@@ -32,7 +32,7 @@ export interface Python {
 
 /**
  * A Python that Superset runs on, as PATH finds it.
- * @throws ClusterError in one sentence that says what to install.
+ * @throws ProgramError in one sentence that says what to install.
  */
 export async function findPython(path = process.env.PATH): Promise<Python> {
   const others: string[] = [];
@@ -46,7 +46,7 @@ export async function findPython(path = process.env.PATH): Promise<Python> {
     if (version !== '') others.push(version);
   }
   const has = others.length === 0 ? 'has none' : `has only ${others.join(' and ')}`;
-  throw new ClusterError(
+  throw new ProgramError(
     `Superset needs Python 3.${MINOR_MIN} to 3.${MINOR_MAX} with venv, and PATH ${has}: install it (packages such as python3.${MINOR_MAX} and python3.${MINOR_MAX}-venv).`,
   );
 }
@@ -56,7 +56,7 @@ export async function whyNoSuperset(): Promise<string | undefined> {
   return findPython().then(
     () => undefined,
     (error: unknown) => {
-      if (error instanceof ClusterError) return error.message;
+      if (error instanceof ProgramError) return error.message;
       throw error;
     },
   );
@@ -65,7 +65,7 @@ export async function whyNoSuperset(): Promise<string | undefined> {
 /**
  * Makes the environment in this folder, unless it is there and made of the same.
  * @returns its folder of programs
- * @throws ClusterError when that cannot be.
+ * @throws ProgramError when that cannot be.
  */
 export async function prepareEnvironment(
   folder: string,
@@ -96,10 +96,10 @@ export async function prepareEnvironment(
   });
 }
 
-/** @throws ClusterError with the last line that says more than where, when it fails. */
+/** @throws ProgramError with the last line that says more than where, when it fails. */
 async function install(guard: readonly string[], command: readonly string[]): Promise<void> {
-  const { code, errors } = await runProgram({ command, guard });
+  const { code, errors } = await run({ command, guard, environment: process.env });
   if (code === 0) return;
   const why = errors.findLast((line) => /\S/.test(line))?.trim() ?? `exit code ${code}`;
-  throw new ClusterError(`Superset could not be installed: ${why.slice(0, 400)}`);
+  throw new ProgramError(`Superset could not be installed: ${why.slice(0, 400)}`);
 }

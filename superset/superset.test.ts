@@ -1,37 +1,35 @@
 /** What of Superset needs no Superset: finding Python and the store, secrets, set-up, each refusal. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { delimiter, join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
+import { run } from '../local/run.ts';
 import { readConfig } from '../src/config.ts';
 import { readUsers } from '../src/engine/users.ts';
 import { freePort, removeFolder, startSystem, temporaryFolder } from '../test/system.ts';
 import { findDatabase } from './database.ts';
 import { provision } from './provision.ts';
 import { findPython, whyNoSuperset } from './python.ts';
-import { runProgram } from './run.ts';
 import { keptSecret } from './secrets.ts';
 import { BUNDLE } from './superset.ts';
 
 const MAIN = join(import.meta.dirname, 'main.ts');
-const commands: ChildProcess[] = [];
 let folder: string;
 
 before(async () => {
   folder = await temporaryFolder('superset');
 });
 after(async () => {
-  for (const child of commands) child.kill('SIGKILL');
   await removeFolder(folder);
 });
 
 /** A program of this name in a folder of its own, which is answered. */
 async function program(name: string, script: string): Promise<string> {
-  const made = join(folder, `${name}-${commands.length}-${Math.random()}`);
+  const made = join(folder, `${name}-${Math.random()}`);
   await mkdir(made, { recursive: true });
   await symlink('/bin/sh', join(made, 'sh'));
   await writeFile(join(made, name), `#!/bin/sh\n${script}\n`);
@@ -39,18 +37,11 @@ async function program(name: string, script: string): Promise<string> {
   return made;
 }
 
-async function command(parameters: readonly string[], environment: Record<string, string>) {
-  const child = spawn(process.execPath, [MAIN, ...parameters], {
-    env: { PATH: process.env.PATH, ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+const command = (parameters: readonly string[], environment: Record<string, string>) =>
+  run({
+    command: [process.execPath, MAIN, ...parameters],
+    environment: { PATH: process.env.PATH, ...environment },
   });
-  commands.push(child);
-  let output = '';
-  child.stdout.on('data', (chunk) => (output += chunk));
-  child.stderr.on('data', (chunk) => (output += chunk));
-  const [code] = (await once(child, 'close')) as [number | null];
-  return { code, output };
-}
 
 test('the first Python that fits is taken, by whatever name', async () => {
   const old = await program('python3.12', 'exit 1');
@@ -99,13 +90,14 @@ test('every package has its version and its hashes, and no address', async () =>
 
 test('a program gets its input, and answers its exit code and what it said', async () => {
   const lines: string[] = [];
-  const ended = await runProgram({
+  const ended = await run({
     command: ['sh', '-c', 'cat; echo bad >&2; exit 3'],
-    guard: [],
+    environment: process.env,
     input: 'one\ntwo\n',
     onLine: (line) => lines.push(line),
   });
-  assert.deepEqual({ ...ended, lines }, { code: 3, errors: ['bad'], lines: ['one', 'two'] });
+  assert.deepEqual([ended.code, ended.errors, lines], [3, ['bad'], ['one', 'two']]);
+  assert.deepEqual(ended.output.split('\n').toSorted(), ['', 'bad', 'one', 'two']);
 });
 
 test('what is set up is not set up again until something of it changes', async () => {

@@ -6,9 +6,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ClusterError, untilWeDie } from '../java/java.ts';
-import { createJvm, type Jvm, residentBytesOf } from '../java/jvm.ts';
-import { refuseTakenPorts } from '../java/ports.ts';
+import { type Child, createChild, residentBytesOf, untilWeDie } from '../local/child.ts';
+import { ProgramError } from '../local/error.ts';
+import { refuseTakenPorts } from '../local/ports.ts';
 import { realDisk } from '../src/log/disk.ts';
 import type { Database } from './database.ts';
 import { ADMIN, provision } from './provision.ts';
@@ -36,8 +36,6 @@ export interface SupersetOptions {
   readonly port: number;
   /** Imports the dashboards even when they are as they were. */
   readonly importsAgain?: boolean | undefined;
-  /** Of dashboards, instead of ours. */
-  readonly bundle?: string;
   /** Called with what goes on, a line at a time. */
   readonly progress?: (text: string) => void;
   /** Called when the server ends by itself after it has served; `progress` has said so. */
@@ -50,7 +48,7 @@ const STOP_MS_MAX = 10_000;
 const LOOK_EVERY_MS = 100;
 const THREADS = 8;
 
-/** @throws ClusterError in one sentence when that cannot be. */
+/** @throws ProgramError in one sentence when that cannot be. */
 export async function startSuperset(options: SupersetOptions): Promise<Superset> {
   const { database, port, progress = () => undefined } = options;
   await refuseTakenPorts([port], 'Superset', '--port');
@@ -58,7 +56,7 @@ export async function startSuperset(options: SupersetOptions): Promise<Superset>
   const folder = await realpath(options.folder);
   const lock = await realDisk.lock(join(folder, 'lock'));
   if ('heldBy' in lock)
-    throw new ClusterError(`${folder} is in use by process ${lock.heldBy}; choose another folder`);
+    throw new ProgramError(`${folder} is in use by process ${lock.heldBy}; choose another folder`);
   try {
     const guard = await untilWeDie();
     const made = options.environment ?? join(folder, 'environment');
@@ -82,11 +80,11 @@ export async function startSuperset(options: SupersetOptions): Promise<Superset>
     await provision({
       ...{ folder, guard, environment, password, database, progress },
       python: join(programs, 'python'),
-      bundle: options.bundle ?? BUNDLE,
+      bundle: BUNDLE,
       importsAgain: options.importsAgain,
     });
     progress('starting the server');
-    const server = createJvm({
+    const server = createChild({
       name: 'server',
       folder: join(folder, 'server'),
       command: [
@@ -128,14 +126,14 @@ export async function startSuperset(options: SupersetOptions): Promise<Superset>
 }
 
 /** Its worker loads Superset when it has begun. */
-async function untilItServes(url: string, server: Jvm): Promise<void> {
+async function untilItServes(url: string, server: Child): Promise<void> {
   const untilMs = performance.now() + SERVE_MS_MAX;
   while (!(await answers(`${url}/health`))) {
     const isLate = performance.now() > untilMs;
     if (server.pid === undefined || isLate) {
       const said = (await server.output()).trimEnd().split('\n').at(-1) ?? '';
       await server.stop();
-      throw new ClusterError(`Superset does not serve (${said.slice(0, 300)}).`);
+      throw new ProgramError(`Superset does not serve (${said.slice(0, 300)}).`);
     }
     await delay(LOOK_EVERY_MS);
   }

@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { createServer, request as openRequest } from 'node:http';
 import { join } from 'node:path';
-import { CACHES } from '../../java/cache.ts';
+import { CACHES } from '../../local/cache.ts';
 import { createShop } from '../../src/demo/shop.ts';
 import { readUsers } from '../../src/engine/users.ts';
 import type { Event } from '../../src/event/event.ts';

@@ -11,7 +11,6 @@ import { after, before, describe, test } from 'node:test';
 import { createServer, type Server } from 'node:tls';
 import { inspect } from 'node:util';
 import { alterUserScramCredentialsV0 } from '@platformatic/kafka';
-import { ClusterError } from '../../../java/java.ts';
 import { type KafkaCluster, startKafka, whyNoKafka } from '../../../kafka/cluster.ts';
 import {
   type Certificate,
@@ -19,6 +18,7 @@ import {
   KEYSTORE_PASSWORD,
   makeCertificate,
 } from '../../../kafka/secure.ts';
+import { ProgramError } from '../../../local/error.ts';
 import { type Clock, realClock } from '../../base/clock.ts';
 import { AppError } from '../../base/errors.ts';
 import { createLogger } from '../../base/logger.ts';
@@ -40,7 +40,7 @@ async function whyNoKeytool(): Promise<string | undefined> {
     await findKeytool();
     return undefined;
   } catch (error) {
-    if (error instanceof ClusterError) return error.message;
+    if (error instanceof ProgramError) return error.message;
     throw error;
   }
 }

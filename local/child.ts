@@ -1,22 +1,23 @@
 /**
- * One JVM as a process of its own: started until it serves, stopped in order, killed or frozen as
- * roughly as the caller likes.
+ * A real program as a process of its own: started until it serves, stopped in order, killed or frozen
+ * as roughly as the caller likes.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ClusterError } from './java.ts';
+import { promisify } from 'node:util';
+import { ProgramError } from './error.ts';
 
-export interface Jvm {
+export interface Child {
   /** Undefined while it does not run. */
   readonly pid: number | undefined;
   /** SIGKILL; resolves when it is gone. */
   kill(): Promise<void>;
   /** SIGTERM, and SIGKILL when that takes long; resolves when it is gone. */
   stop(): Promise<void>;
-  /** Resolves when it serves again. @throws ClusterError when it ends before. */
+  /** Resolves when it serves again. @throws ProgramError when it ends before. */
   start(): Promise<void>;
   freeze(): void;
   thaw(): void;
@@ -26,7 +27,7 @@ export interface Jvm {
   output(): Promise<string>;
 }
 
-export interface JvmOptions {
+export interface ChildOptions {
   readonly name: string;
   /** Where it runs; `logs` in it has what it writes. */
   readonly folder: string;
@@ -48,11 +49,11 @@ const POLL_MS = 25;
 /** A line of its output that says why it ended: of the job in `spark/job`, or of Java. */
 const WHY = /^(?:clickstream: (?!ready$)|Exception in thread "[^"]*" |Error: )(.+)/;
 
-export function createJvm(jvm: JvmOptions): Jvm {
-  const { name, folder, guard } = jvm;
-  const [command = '', ...parameters] = [...guard, ...jvm.command];
+export function createChild(options: ChildOptions): Child {
+  const { name, folder, guard } = options;
+  const [command = '', ...parameters] = [...guard, ...options.command];
   const logs = join(folder, 'logs');
-  const log = join(logs, jvm.log);
+  const log = join(logs, options.log);
   const output = join(logs, 'output.log');
   let child: ChildProcess | undefined;
   let ended: Promise<{ code: number | null; how: string }> = Promise.resolve({
@@ -70,7 +71,7 @@ export function createJvm(jvm: JvmOptions): Jvm {
     // stopped in an order.
     const started = spawn(command, parameters, {
       cwd: folder,
-      env: jvm.environment,
+      env: options.environment,
       stdio: ['ignore', file.fd, file.fd],
       detached: true,
     });
@@ -90,24 +91,24 @@ export function createJvm(jvm: JvmOptions): Jvm {
     void ending.then(async ({ code, how }) => {
       child = undefined;
       process.off('exit', killNow);
-      if (!isServing || isMeant || jvm.serves === undefined) return;
+      if (!isServing || isMeant || options.serves === undefined) return;
       const why = code === null ? '' : await lastError(logBytes);
-      jvm.onDeath(`${name} ended by itself ${how}${why}; its logs are in ${logs}`);
+      options.onDeath(`${name} ended by itself ${how}${why}; its logs are in ${logs}`);
     });
     await file.close();
-    const until = performance.now() + jvm.startMsMax;
-    while (jvm.serves !== undefined && !(await readOutput()).includes(jvm.serves)) {
+    const until = performance.now() + options.startMsMax;
+    while (options.serves !== undefined && !(await readOutput()).includes(options.serves)) {
       const end = await Promise.race([ending, delay(POLL_MS)]);
       if (end !== undefined) {
         const why = isMeant ? '' : await lastError(logBytes);
-        throw new ClusterError(
+        throw new ProgramError(
           `${name} ended while it started, ${end.how}${why}; its logs are in ${logs}`,
         );
       }
       if (performance.now() < until) continue;
       await finish('SIGKILL');
-      throw new ClusterError(
-        `${name} did not serve within ${jvm.startMsMax / 1000} s; its logs are in ${logs}`,
+      throw new ProgramError(
+        `${name} did not serve within ${options.startMsMax / 1000} s; its logs are in ${logs}`,
       );
     }
     isServing = true;
@@ -138,7 +139,7 @@ export function createJvm(jvm: JvmOptions): Jvm {
     // A frozen process takes no other signal than SIGKILL.
     child.kill('SIGCONT');
     const waiting = new AbortController();
-    const late = delay(jvm.stopMsMax, true, { signal: waiting.signal }).catch(() => false);
+    const late = delay(options.stopMsMax, true, { signal: waiting.signal }).catch(() => false);
     const isLate = (await Promise.race([ended, late])) === true;
     waiting.abort();
     if (!isLate) return;
@@ -165,4 +166,16 @@ export async function residentBytesOf(pid: number | undefined): Promise<number> 
   const text =
     pid === undefined ? '' : await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   return Number(/VmRSS:\s+(\d+) kB/.exec(text)?.[1] ?? 0) * 1024;
+}
+
+/**
+ * What to put before a command so that the kernel ends it when this process dies in any way, also
+ * by `kill -9`. Empty where there is no such program (macOS): there an orderly end has to do.
+ */
+export async function untilWeDie(): Promise<readonly string[]> {
+  const guard = ['setpriv', '--pdeathsig', 'KILL'];
+  return promisify(execFile)('setpriv', ['--pdeathsig', 'KILL', 'true']).then(
+    () => guard,
+    () => [],
+  );
 }

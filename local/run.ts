@@ -7,39 +7,57 @@ import type { Readable } from 'node:stream';
 export interface Run {
   readonly command: readonly string[];
   /** What stands before the command; see `untilWeDie`. */
-  readonly guard: readonly string[];
+  readonly guard?: readonly string[];
   readonly folder?: string;
-  readonly environment?: NodeJS.ProcessEnv;
+  readonly environment: NodeJS.ProcessEnv;
   /** What it reads from its standard input. */
   readonly input?: string;
   /** Called with each line of its standard output. */
   readonly onLine?: (line: string) => void;
+  /** It is killed when it takes longer. */
+  readonly msMax?: number;
 }
 
-/** Resolves when it has ended, with the lines of its standard error. */
-export async function runProgram({
+const MS_MAX = 3_600_000;
+
+/**
+ * Resolves when it has ended: with its exit code (null after a signal), all that it wrote, and the
+ * lines of its standard error.
+ */
+export async function run({
   command,
-  guard,
+  guard = [],
   folder,
-  environment = process.env,
+  environment,
   input = '',
   onLine = () => undefined,
-}: Run): Promise<{ code: number | null; errors: readonly string[] }> {
+  msMax = MS_MAX,
+}: Run): Promise<{ code: number | null; output: string; errors: readonly string[] }> {
   const [program = '', ...parameters] = [...guard, ...command];
-  const child = spawn(program, parameters, { cwd: folder, env: environment });
+  const child = spawn(program, parameters, {
+    cwd: folder,
+    env: environment,
+    timeout: msMax,
+    killSignal: 'SIGKILL',
+  });
   const kill = () => child.kill('SIGKILL');
   if (guard.length === 0) process.once('exit', kill);
   // It may end before it has read all.
   child.stdin.on('error', () => undefined);
   child.stdin.end(input);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk) => {
+      output += chunk;
+    });
   const errors: string[] = [];
   try {
     const [[code]] = await Promise.all([
-      once(child, 'exit') as Promise<[number | null]>,
+      once(child, 'close') as Promise<[number | null]>,
       eachLine(child.stdout, onLine),
       eachLine(child.stderr, (line) => errors.push(line)),
     ]);
-    return { code, errors };
+    return { code, output, errors };
   } finally {
     process.off('exit', kill);
   }

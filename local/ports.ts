@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { ClusterError, type Needs } from './java.ts';
+import { type Needs, ProgramError } from './error.ts';
 
 /**
  * The first of so many ports in a row (as many as a Kafka takes) that are free now. They lie below those that the kernel gives to
@@ -16,7 +16,7 @@ export async function freeBase(count = 5): Promise<number> {
   }
 }
 
-/** @throws ClusterError that names the first port in use and the option that sets others. */
+/** @throws ProgramError that names the first port in use and the option that sets others. */
 export async function refuseTakenPorts(
   ports: readonly number[],
   needs: Needs,
@@ -24,7 +24,7 @@ export async function refuseTakenPorts(
 ): Promise<void> {
   for (const port of ports) {
     if (!(await isFree(port)))
-      throw new ClusterError(
+      throw new ProgramError(
         `port ${port} is in use by another program, perhaps by a ${needs} that still runs; stop it or choose others with ${option}`,
       );
   }
