@@ -17,7 +17,7 @@ export interface Database {
   password: string;
 }
 
-/** The name of the user that is made on a server. */
+/** What the name of the user that is made on a server begins with: each Superset has its own there. */
 const READER = 'clickstream_reader';
 /** What addresses mean that name no port. */
 const HTTP_PORT = 80;
@@ -41,28 +41,29 @@ export async function findDatabase(config: Config, folder: string): Promise<Data
   const { text: own } = await keptSecret(folder, 'reader_password', () =>
     randomBytes(18).toString('base64url'),
   );
+  const hash = createHash('sha256').update(own).digest('hex');
+  const reader = `${READER}_${hash.slice(0, 8)}`;
   const store = createClickHouseStore({ url, user, password, database });
   try {
     // Names and hash are of letters and digits, so nothing is to be quoted.
-    const hash = createHash('sha256').update(own).digest('hex');
-    const as = `${READER} IDENTIFIED WITH sha256_hash BY '${hash}' SETTINGS ${LIMITS}`;
+    const as = `${reader} IDENTIFIED WITH sha256_hash BY '${hash}' SETTINGS ${LIMITS}`;
     for (const sql of [
       `CREATE USER IF NOT EXISTS ${as}`,
       `ALTER USER ${as}`,
-      `GRANT SELECT ON ${database}.* TO ${READER}`,
+      `GRANT SELECT ON ${database}.* TO ${reader}`,
     ])
       await store.command(sql);
   } catch (cause) {
     if (!(cause instanceof AppError)) throw cause;
     throw new ProgramError(
-      `The user ${READER} for Superset cannot be made (${cause.message}): grant CREATE USER, ALTER USER and, with grant option, SELECT on ${database} to ${user}.`,
+      `The user ${reader} for Superset cannot be made (${cause.message}): grant CREATE USER, ALTER USER and, with grant option, SELECT on ${database} to ${user}.`,
       { cause },
     );
   } finally {
     await store.close();
   }
   return {
-    ...{ host, isSecure, database, user: READER, password: own },
+    ...{ host, isSecure, database, user: reader, password: own },
     port: Number(port) || (isSecure ? HTTPS_PORT : HTTP_PORT),
   };
 }

@@ -179,18 +179,22 @@ test('on a server a user is made that may only read that database, with a passwo
   const own = join(folder, 'on a server');
   const database = await findDatabase(config, own);
   const password = await readFile(join(own, 'reader_password'), 'utf8');
+  const { user } = database;
+  assert.match(user, /^clickstream_reader_[\da-f]{8}$/);
   assert.deepEqual(database, {
     ...{ host: '127.0.0.1', port, isSecure: false },
-    ...{ database: 'shop', user: 'clickstream_reader', password },
+    ...{ database: 'shop', user, password },
   });
   assert.deepEqual(await findDatabase(config, own), database);
   const [create = '', alter = '', grant] = statements;
-  const as =
-    /clickstream_reader IDENTIFIED WITH sha256_hash BY '[\da-f]{64}' SETTINGS readonly = 1, /;
-  assert.match(create, new RegExp(`^CREATE USER IF NOT EXISTS ${as.source}`));
-  assert.match(alter, new RegExp(`^ALTER USER ${as.source}`));
-  assert.equal(grant, 'GRANT SELECT ON shop.* TO clickstream_reader');
+  const as = `${user} IDENTIFIED WITH sha256_hash BY '[\\da-f]{64}' SETTINGS readonly = 1, `;
+  assert.match(create, new RegExp(`^CREATE USER IF NOT EXISTS ${as}`));
+  assert.match(alter, new RegExp(`^ALTER USER ${as}`));
+  assert.equal(grant, `GRANT SELECT ON shop.* TO ${user}`);
   assert.ok(!statements.join().includes(password));
+  // A second Superset would else set another password for the user of the first.
+  const other = await findDatabase(config, join(folder, 'on the same server'));
+  assert.notEqual(other.user, user);
 });
 
 test('a server whose user may make no users says what to grant', async (t) => {
@@ -201,7 +205,7 @@ test('a server whose user may make no users says what to grant', async (t) => {
   );
   await assert.rejects(
     findDatabase(config, folder),
-    /clickstream_reader .*cannot be made .*: grant CREATE USER, ALTER USER and, .* SELECT on shop to owner\.$/,
+    /clickstream_reader_\w+ .*cannot be made .*: grant CREATE USER, ALTER USER and, .* SELECT on shop to owner\.$/,
   );
 });
 
