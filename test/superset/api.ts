@@ -12,6 +12,8 @@ export async function openApi({ url, user, password }: Superset): Promise<Api> {
   const headers: Record<string, string> = {
     referer: `${url}/`,
     'content-type': 'application/json',
+    // The server lets go of connections that wait, and a form that meets that is not sent again.
+    connection: 'close',
   };
   const login = await fetch(`${url}/api/v1/security/login`, {
     method: 'POST',
