@@ -18,7 +18,7 @@ import { readParams } from '../src/query/params.ts';
 import { createQuestions, type Questions } from '../src/query/run.ts';
 import { createClickHouseStore } from '../src/store/clickhouse.ts';
 import type { Store } from '../src/store/store.ts';
-import { type Dashboard, type Kind, type Node, readKind } from './bundle.ts';
+import { type Dashboard, type Kind, nodesOf, readKind } from './bundle.ts';
 import { type Chart, chartSql, type Dataset } from './sql.ts';
 import { BUNDLE } from './superset.ts';
 
@@ -64,8 +64,6 @@ const charts = readKind<Chart>('charts');
 const dashboards = readKind<Dashboard>('dashboards');
 const datasetsById = new Map([...datasets.values()].map((each) => [each.uuid, each]));
 
-const nodesOf = ({ position }: Dashboard): Node[] =>
-  Object.values(position).filter((node) => typeof node !== 'string');
 const charted = (dashboard: Dashboard) =>
   nodesOf(dashboard).flatMap(({ type, meta }) => (type === 'CHART' && meta ? [meta] : []));
 

@@ -6,7 +6,7 @@ import { BUNDLE } from './superset.ts';
 
 export type Kind = 'databases' | 'datasets' | 'charts' | 'dashboards';
 
-export interface Node {
+interface Node {
   id: string;
   type: string;
   children?: string[];
@@ -54,3 +54,6 @@ export function readKind<T>(kind: Kind): Map<string, T> {
     ]),
   );
 }
+
+export const nodesOf = ({ position }: Dashboard): Node[] =>
+  Object.values(position).filter((node) => typeof node !== 'string');

@@ -1,5 +1,6 @@
 /** The database that Superset reads: the embedded engine, or a server, as a user that only reads. */
 import { createHash, randomBytes } from 'node:crypto';
+import { shortHash } from '../local/cache.ts';
 import { ProgramError } from '../local/error.ts';
 import { AppError } from '../src/base/errors.ts';
 import type { Config } from '../src/config.ts';
@@ -41,11 +42,11 @@ export async function findDatabase(config: Config, folder: string): Promise<Data
   const { text: own } = await keptSecret(folder, 'reader_password', () =>
     randomBytes(18).toString('base64url'),
   );
-  const hash = createHash('sha256').update(own).digest('hex');
-  const reader = `${READER}_${hash.slice(0, 8)}`;
+  const reader = `${READER}_${shortHash(own)}`;
   const store = createClickHouseStore({ url, user, password, database });
   try {
     // Names and hash are of letters and digits, so nothing is to be quoted.
+    const hash = createHash('sha256').update(own).digest('hex');
     const as = `${reader} IDENTIFIED WITH sha256_hash BY '${hash}' SETTINGS ${LIMITS}`;
     for (const sql of [
       `CREATE USER IF NOT EXISTS ${as}`,

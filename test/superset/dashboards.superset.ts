@@ -8,7 +8,7 @@ import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Browser } from 'playwright-core';
-import { parse } from 'yaml';
+import { type Dashboard, nodesOf, readKind } from '../../superset/bundle.ts';
 import { whyNoSuperset } from '../../superset/python.ts';
 import { BUNDLE } from '../../superset/superset.ts';
 import { zipOf } from '../../superset/zip.ts';
@@ -58,12 +58,10 @@ describe('a real Superset', { skip, timeout: TIMEOUT_MS }, () => {
 
   const placed = (slug: string) => chartsOn(api, slug);
 
-  async function titles(slug: string): Promise<string[]> {
-    const text = await readFile(join(BUNDLE, 'dashboards', `${slug}.yaml`), 'utf8');
-    const { position } = parse(text) as {
-      position: Record<string, { meta?: { sliceNameOverride?: string } }>;
-    };
-    return Object.values(position).flatMap(({ meta }) => meta?.sliceNameOverride ?? []);
+  function titles(slug: string): string[] {
+    const dashboard = readKind<Dashboard>('dashboards').get(slug);
+    assert.ok(dashboard, slug);
+    return nodesOf(dashboard).flatMap(({ meta }) => meta?.sliceNameOverride ?? []);
   }
 
   /** What is imported. */
@@ -135,10 +133,7 @@ describe('a real Superset', { skip, timeout: TIMEOUT_MS }, () => {
         await page.locator('.loading').first().waitFor({ state: 'detached' });
         assert.equal(await page.locator('.ant-alert-error, [data-test="error-alert"]').count(), 0);
         const seen = await page.locator('.header-title').allInnerTexts();
-        assert.deepEqual(
-          seen.map((text) => text.trim()).toSorted(),
-          (await titles(slug)).toSorted(),
-        );
+        assert.deepEqual(seen.map((text) => text.trim()).toSorted(), titles(slug).toSorted());
         for (const title of await page.locator('.header-title').all())
           assert.ok(await title.evaluate((e) => e.scrollHeight <= e.clientHeight + 1), 'whole');
         await page.screenshot({ path: join(SHOTS, `${slug}-${width}.png`) });
