@@ -299,6 +299,14 @@ test('what a failed statement had written so far never reaches the next answer',
   }
 });
 
+test('a statement works on two cores, though the engine may use less than a GiB for each', async () => {
+  const { ask } = await opened;
+  for (const user of ['owner', 'reader'] as const) {
+    const { text } = await ask(user, 'EXPLAIN PIPELINE SELECT sum(number) FROM numbers(100000000)');
+    assert.match(text, /Resize 1 → 2/, user);
+  }
+});
+
 test('a long question does not hold up an insert', async () => {
   let isDone = false;
   const long = ask(

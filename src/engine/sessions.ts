@@ -38,7 +38,11 @@ export function openSessions(folder: string, configFile: string, limits: Session
   const connectionArgs = [`--config-file=${configFile}`];
   const { reader, readers } = limits;
   const spillBytes = Math.floor(reader.max_memory_usage / 2);
+  // By default a statement gets a thread for each GiB of the engine's memory that is free: here one
+  // alone. What a statement may use is bounded by max_memory_usage.
+  const parallel = 'SET max_threads_min_free_memory_per_thread = 0';
   const guarded = [
+    parallel,
     `SET ${Object.entries(reader).map(([name, value]) => `${name} = ${value}`)}`,
     // What does not fit goes to disk rather than fail; it is read by one thread.
     `SET max_bytes_before_external_group_by = ${spillBytes}, max_bytes_before_external_sort = ${spillBytes}`,
@@ -46,7 +50,7 @@ export function openSessions(folder: string, configFile: string, limits: Session
   ];
   const prepare: Record<Kind, string[]> = {
     writer: [],
-    owner: ['SET max_threads = 2'],
+    owner: [parallel, 'SET max_threads = 2'],
     reader: [...guarded, 'SET readonly = 1'],
     // A caller's settings are refused under readonly = 1; the gate has read the statement before.
     'reader with settings': [...guarded, 'SET readonly = 2'],
