@@ -83,7 +83,7 @@ test('the fence of a cluster refuses at once who is not the owner any more', asy
     'CREATE TABLE IF NOT EXISTS records_local ',
     'CREATE TABLE IF NOT EXISTS owners ',
     'CREATE DICTIONARY ',
-    'ALTER TABLE records_local ',
+    'ALTER TABLE records_local ON CLUSTER two_by_two\n    ADD',
   ])
     await engine.own(alone(one(start)));
   const insert = (owner: number) =>
