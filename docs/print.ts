@@ -90,7 +90,7 @@ ${rows.join('\n')}
 
 Fields to filter by: ${FILTER_FIELDS.map((field) => `\`${field}\``).join(', ')}.
 
-Numbers of distinct visitors, visits and orders are exact, not estimated.
+Distinct visitors, visits and orders are counted, not estimated. Of visitors and visits the 64-bit hashes of their ids are counted, which is faster than the ids: that any two of ten million coincide has a chance of three in a million.
 `;
 }
 

@@ -1,17 +1,12 @@
 -- Answers: products put into the cart, by category and sub-category
 -- Takes: range, filters, bots
--- Reads: additions to the cart, their items unfolded
+-- Reads: items of additions to the cart
 -- Costs: the additions to the cart of the range
 SELECT
-    if(item.1 = '', 'unknown', item.1) AS master_category,
-    if(item.2 = '', 'unknown', item.2) AS sub_category,
+    if(events.master_category = '', 'unknown', events.master_category) AS master_category,
+    if(events.sub_category = '', 'unknown', events.sub_category) AS sub_category,
     count() AS additions
-FROM events
-ARRAY JOIN if(
-    empty(items),
-    [(CAST(events.master_category, 'String'), CAST(events.sub_category, 'String'))],
-    arrayMap(i -> (i.master_category, i.sub_category), items)
-) AS item
+FROM items AS events
 WHERE event_name = 'ADD_TO_CART' AND /*filter*/
 GROUP BY master_category, sub_category
 ORDER BY additions DESC, master_category, sub_category

@@ -2,7 +2,7 @@
 -- Takes: range, limit, filters, bots
 -- Reads: events
 -- Costs: one scan of the range; exact distinct visits per name
-SELECT event_name, count() AS events, uniqExact(session_id) AS visits
+SELECT event_name, count() AS events, uniqExact(cityHash64(session_id)) AS visits
 FROM events
 WHERE /*filter*/
 GROUP BY event_name

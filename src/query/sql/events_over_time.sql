@@ -8,7 +8,7 @@ FROM
     SELECT
         toStartOfInterval(event_time, /*interval*/, {zone:String}) AS bucket,
         count() AS events,
-        uniqExact(session_id) AS visits
+        uniqExact(cityHash64(session_id)) AS visits
     FROM events
     WHERE /*filter*/
     GROUP BY bucket

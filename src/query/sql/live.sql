@@ -15,7 +15,7 @@ SELECT
             toUnixTimestamp(toStartOfMinute(event_time)) * 1000 AS time,
             count() AS events,
             countIf(event_name IN ('page_view', 'HOMEPAGE', 'ITEM_DETAIL', 'PROMO_PAGE')) AS page_views,
-            uniqExact(session_id) AS visits,
+            uniqExact(cityHash64(session_id)) AS visits,
             uniqExactIf(booking_id, is_order) AS orders,
             toString(sumIf(amount, is_paid)) AS revenue
         FROM events

@@ -2,7 +2,7 @@
 -- Takes: range, zone, filters, bots
 -- Reads: events
 -- Costs: one scan of the range; exact distinct visits per hour
-SELECT toHour(event_time, {zone:String}) AS hour, uniqExact(session_id) AS visits
+SELECT toHour(event_time, {zone:String}) AS hour, uniqExact(cityHash64(session_id)) AS visits
 FROM events
 WHERE /*filter*/
 GROUP BY hour

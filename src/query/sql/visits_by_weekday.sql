@@ -2,7 +2,7 @@
 -- Takes: range, zone, filters, bots
 -- Reads: events
 -- Costs: one scan of the range; exact distinct visits per weekday
-SELECT toDayOfWeek(event_time, 0, {zone:String}) AS weekday, uniqExact(session_id) AS visits
+SELECT toDayOfWeek(event_time, 0, {zone:String}) AS weekday, uniqExact(cityHash64(session_id)) AS visits
 FROM events
 WHERE /*filter*/
 GROUP BY weekday
