@@ -11,6 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import QueuePool
 
+from kept_connections import keep_connections
 from superset.config import TALISMAN_CONFIG
 from superset.utils.log import AbstractEventLogger
 
@@ -71,6 +72,8 @@ DATA_CACHE_CONFIG = {
 }
 # What tables and columns there are.
 CACHE_CONFIG = {"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": 300}
+
+DB_CONNECTION_MUTATOR = keep_connections
 
 # The funnel and the flow take the range of time into their SQL.
 FEATURE_FLAGS = {"ENABLE_TEMPLATE_PROCESSING": True}

@@ -27,6 +27,8 @@ export interface SupersetStage {
   readonly database: Database;
   /** SELECTs of charts that have reached the store so far. */
   asked(): number;
+  /** Whatever has reached the store so far. */
+  requests(): number;
   /** Stops it, and starts it again with its dashboards imported once more. */
   importAgain(): Promise<void>;
   close(): Promise<void>;
@@ -72,6 +74,7 @@ export async function startSupersetStage(progress: (text: string) => void): Prom
         return superset;
       },
       asked: proxy.asked,
+      requests: proxy.requests,
       async importAgain() {
         await superset.stop();
         superset = await startSuperset({ ...options, importsAgain: true });
@@ -129,8 +132,10 @@ const CHART = /^\s*SELECT\b[\s\S]*\bFROM\b(?!\s+system\.)/i;
 
 async function startCounting(storeUrl: string) {
   let asked = 0;
+  let requests = 0;
   const server = createServer(async (request, response) => {
     const body = Buffer.concat(await request.toArray());
+    requests++;
     if (CHART.test(body.toString())) asked++;
     const to = openRequest(new URL(request.url ?? '/', storeUrl), {
       method: request.method,
@@ -150,6 +155,7 @@ async function startCounting(storeUrl: string) {
   return {
     port: address.port,
     asked: () => asked,
+    requests: () => requests,
     async close() {
       server.closeAllConnections();
       server.close();
