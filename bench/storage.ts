@@ -5,20 +5,10 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { realClock } from '../src/base/clock.ts';
-import { createLogger } from '../src/base/logger.ts';
-import { fillHistory } from '../src/demo/traffic.ts';
-import { readUsers } from '../src/engine/users.ts';
 import { isLive, readSqlFiles } from '../src/query/run.ts';
-import { createClickHouseStore } from '../src/store/clickhouse.ts';
 import type { Store } from '../src/store/store.ts';
-import {
-  removeFolder,
-  type SystemProcess,
-  startSystem,
-  temporaryFolder,
-  untilStored,
-} from '../test/system.ts';
+import { removeFolder, type SystemProcess, startSystem, temporaryFolder } from '../test/system.ts';
+import { openStore, sendHistory, untilMerged } from './history.ts';
 import { median, percentile, type Report, whole } from './report.ts';
 
 const EVENTS = 2_000_000;
@@ -60,9 +50,7 @@ async function withStore<T>(
   work: (system: SystemProcess, store: Store) => Promise<T>,
 ): Promise<T> {
   const system = await startSystem(data, settings);
-  const { name: user, password } = readUsers(join(data, 'store')).owner;
-  const database = 'clickstream';
-  const store = createClickHouseStore({ url: system.engineUrl, user, password, database });
+  const store = openStore(system);
   try {
     return await work(system, store);
   } finally {
@@ -74,18 +62,7 @@ async function withStore<T>(
 async function measureSize(system: SystemProcess, store: Store): Promise<Report> {
   const most = watchMemory(system);
   const startMs = performance.now();
-  await fillHistory(
-    {
-      url: system.url,
-      key: 'shop-dev-key',
-      clock: realClock,
-      logger: createLogger('error'),
-      signal: new AbortController().signal,
-    },
-    DAYS,
-    EVENTS,
-  );
-  await untilStored(system);
+  await sendHistory(system, DAYS, EVENTS);
   const seconds = (performance.now() - startMs) / 1000;
   await untilMerged(store);
   const { rows, bytes, parts } = await sizeOf(store, 'records');
@@ -112,17 +89,6 @@ function watchMemory(system: SystemProcess) {
       return most;
     },
   };
-}
-
-/** Resolves when the engine has merged what it wants to merge. */
-async function untilMerged(store: Store): Promise<void> {
-  for (let quiet = 0; quiet < 8; ) {
-    await new Promise((resolve) => setTimeout(resolve, 250));
-    const [row] = await store.select<{ merges: number }>(
-      'SELECT count() AS merges FROM system.merges',
-    );
-    quiet = row?.merges === 0 ? quiet + 1 : 0;
-  }
 }
 
 async function sizeOf(store: Store, table: string) {
