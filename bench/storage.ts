@@ -133,14 +133,20 @@ interface Variant {
 
 const ORDER = 'ORDER BY (outcome, project_id, event_name, event_time)';
 
-/** What 009_session_id.sql has changed. */
-const SESSION_ID = 'session_id       String CODEC(LZ4)';
+/** What 009_codecs.sql has changed, as it is now and as 001_records.sql has it. */
+const CODECS: readonly [now: string, before: string][] = [
+  ['session_id       String CODEC(LZ4)', 'session_id       String CODEC(ZSTD(1))'],
+  [
+    "event_time       DateTime64(3, 'UTC') CODEC(T64, LZ4)",
+    "event_time       DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1))",
+  ],
+];
 
 const VARIANTS: readonly Variant[] = [
   { name: 'as it is', change: (schema) => schema },
   {
-    name: 'ZSTD(1) for session_id too',
-    change: (schema) => schema.replace(SESSION_ID, SESSION_ID.replace('LZ4', 'ZSTD(1)')),
+    name: 'ZSTD(1) for session_id and event_time too',
+    change: (schema) => CODECS.reduce((text, [now, before]) => text.replace(now, before), schema),
   },
   {
     name: 'key (outcome, project_id, event_time)',
@@ -190,11 +196,11 @@ const READS: Readonly<Record<string, string>> = {
 
 async function measureTables(store: Store): Promise<Report> {
   const file = join(import.meta.dirname, '..', 'src', 'store', 'schema', '001_records.sql');
-  const schema = (await readFile(file, 'utf8'))
+  const first = (await readFile(file, 'utf8'))
     .replace(/^--.*\n/gm, '')
     .trim()
-    .replace(/;$/, '')
-    .replace(SESSION_ID.replace('LZ4', 'ZSTD(1)'), SESSION_ID);
+    .replace(/;$/, '');
+  const schema = CODECS.reduce((text, [now, before]) => text.replace(before, now), first);
   const [newest] = await store.select<{ to: string }>('SELECT max(event_time) AS to FROM events');
   const rows: string[][] = [];
   for (const { name, change } of VARIANTS) {
