@@ -10,7 +10,7 @@ from typing import Any
 from clickhouse_connect.dbapi.connection import Connection
 from sqlalchemy.engine.url import URL
 
-# By whom and what they connect to. At most as many of each as there are threads.
+# By whom and what they connect to. Few: a thread has one or two at a time.
 _free: defaultdict[str, list[Connection]] = defaultdict(list)
 
 

@@ -379,6 +379,31 @@ test('an order with several items counts once in each of its categories', async 
   assert.equal(totals?.revenue, '21.0001');
 });
 
+test('items has a row for each product, an event without a list is one itself, and others have none', async () => {
+  const project_id = 'products';
+  const item = { product_id: 'a', quantity: 2, item_price: '1.5', sub_category: 'Dress' };
+  const own = { product_id: 'c', quantity: 1, item_price: '9', master_category: 'Footwear' };
+  const named = (event_name: string, more: Partial<Event>): Event =>
+    asStored({ event_name, event_id: event_name, project_id, ...more });
+  await insert([
+    named('ADD_TO_CART', { items: [item, { product_id: 'b' }] }),
+    named('BOOKING', { booking_id: 'one', ...own }),
+    named('ITEM_DETAIL', own),
+  ]);
+  const rows = await store.select(
+    `SELECT event_id, booking_id, product_id, quantity, toString(item_price) AS item_price,
+       master_category, sub_category
+     FROM items WHERE project_id = {project_id:String} ORDER BY product_id`,
+    { project_id },
+  );
+  const cart = { event_id: 'ADD_TO_CART', booking_id: '', master_category: '' };
+  assert.deepEqual(rows, [
+    { ...cart, ...item },
+    { ...cart, product_id: 'b', quantity: null, item_price: null, sub_category: '' },
+    { event_id: 'BOOKING', booking_id: 'one', ...own, sub_category: '' },
+  ]);
+});
+
 test('web_vs_mobile', async () => {
   same(
     await ask('web_vs_mobile'),
