@@ -1,6 +1,6 @@
 /**
  * The SQL of a chart of the bundle, as Superset makes it of the chart's and the dataset's files: for
- * the checks that need no Superset, and for the bench.
+ * the checks that need no Superset.
  */
 
 export interface Dataset {
