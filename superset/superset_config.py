@@ -73,6 +73,7 @@ DATA_CACHE_CONFIG = {
 # What tables and columns there are.
 CACHE_CONFIG = {"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": 300}
 
+# A chart asks the store its one question, not who it is.
 DB_CONNECTION_MUTATOR = keep_connections
 
 # The funnel and the flow take the range of time into their SQL.
