@@ -4,9 +4,7 @@
  */
 import { join } from 'node:path';
 import { Admin } from '@platformatic/kafka';
-import { readUsers } from '../src/engine/users.ts';
-import { createClickHouseStore } from '../src/store/clickhouse.ts';
-import { type SystemProcess, startSystem, untilStored } from '../test/system.ts';
+import { openStore, type SystemProcess, startSystem, untilStored } from '../test/system.ts';
 import { type KafkaBench, logOf, PARTITIONS, pause } from './cluster.ts';
 import { type Report, spread, whole } from './report.ts';
 
@@ -99,9 +97,7 @@ async function untilInSync(admin: Admin): Promise<void> {
 }
 
 async function countStored(system: SystemProcess): Promise<{ stored: number; duplicate: number }> {
-  const { name: user, password } = readUsers(join(system.data, 'store')).owner;
-  const url = system.engineUrl;
-  const store = createClickHouseStore({ url, user, password, database: 'clickstream' });
+  const store = openStore(system);
   try {
     const [row] = await store.select<{ stored: number; duplicate: number }>(
       `SELECT toUInt32(countIf(outcome = 'stored')) AS stored,

@@ -3,13 +3,11 @@
  * drawn in an open dashboard, while other events come in at a steady rate. And how long it takes
  * from nothing to the first event on the screen, and from a kill to serving again.
  */
-import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
-import { readUsers } from '../src/engine/users.ts';
-import { createClickHouseStore } from '../src/store/clickhouse.ts';
 import { launchBrowser } from '../test/browser.ts';
 import {
   freePort,
+  openStore,
   removeFolder,
   type SystemProcess,
   startSystem,
@@ -92,13 +90,7 @@ export async function probeStore(
   endMs: number,
   lookEveryMs = LOOK_EVERY_MS,
 ): Promise<number[]> {
-  const { name: user, password } = readUsers(join(system.data, 'store')).owner;
-  const store = createClickHouseStore({
-    url: system.engineUrl,
-    user,
-    password,
-    database: 'clickstream',
-  });
+  const store = openStore(system);
   const times: number[] = [];
   const accepted = new Map<string, number>();
   const look = async (): Promise<void> => {

@@ -1,10 +1,7 @@
 /** Days of the synthetic shop that are over, in a whole system, for what is measured on many rows. */
-import { join } from 'node:path';
 import { realClock } from '../src/base/clock.ts';
 import { createLogger } from '../src/base/logger.ts';
 import { fillHistory } from '../src/demo/traffic.ts';
-import { readUsers } from '../src/engine/users.ts';
-import { createClickHouseStore } from '../src/store/clickhouse.ts';
 import type { Store } from '../src/store/store.ts';
 import { type SystemProcess, untilStored } from '../test/system.ts';
 
@@ -23,13 +20,6 @@ export async function sendHistory(
   };
   await fillHistory(to, days, events);
   await untilStored(system);
-}
-
-/** The system's own store, as its owner. */
-export function openStore(system: SystemProcess): Store {
-  const { name: user, password } = readUsers(join(system.data, 'store')).owner;
-  const database = 'clickstream';
-  return createClickHouseStore({ url: system.engineUrl, user, password, database });
 }
 
 /** Resolves when the engine has merged what it wants to merge. */

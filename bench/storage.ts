@@ -7,8 +7,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isLive, readSqlFiles } from '../src/query/run.ts';
 import type { Store } from '../src/store/store.ts';
-import { removeFolder, type SystemProcess, startSystem, temporaryFolder } from '../test/system.ts';
-import { openStore, sendHistory, untilMerged } from './history.ts';
+import {
+  openStore,
+  removeFolder,
+  type SystemProcess,
+  startSystem,
+  temporaryFolder,
+} from '../test/system.ts';
+import { sendHistory, untilMerged } from './history.ts';
 import { median, percentile, type Report, whole } from './report.ts';
 
 const EVENTS = 2_000_000;

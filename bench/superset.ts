@@ -10,8 +10,8 @@ import { type Superset, startSuperset } from '../superset/superset.ts';
 import { launchBrowser } from '../test/browser.ts';
 import { type Api, openApi } from '../test/superset/api.ts';
 import { answersOf, chartNames, chartsOn, logIn } from '../test/superset/viewer.ts';
-import { freePort, removeFolder, startSystem, temporaryFolder } from '../test/system.ts';
-import { openStore, sendHistory, untilMerged } from './history.ts';
+import { freePort, openStore, removeFolder, startSystem, temporaryFolder } from '../test/system.ts';
+import { sendHistory, untilMerged } from './history.ts';
 import { percentile, type Report, whole } from './report.ts';
 
 const EVENTS = 2_000_000;

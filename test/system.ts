@@ -8,6 +8,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readUsers } from '../src/engine/users.ts';
+import { createClickHouseStore } from '../src/store/clickhouse.ts';
+import type { Store } from '../src/store/store.ts';
 
 const MAIN = join(import.meta.dirname, '..', 'src', 'main.ts');
 
@@ -117,6 +120,12 @@ export function spawnSystem(
       await exited;
     },
   };
+}
+
+/** Its own store, as the owner of the engine, who may do what nobody should. */
+export function openStore({ data, engineUrl: url }: SystemProcess): Store {
+  const { name: user, password } = readUsers(join(data, 'store')).owner;
+  return createClickHouseStore({ url, user, password, database: 'clickstream' });
 }
 
 /** Resolves when everything on the log is in the store. */

@@ -10,12 +10,11 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readUsers } from '../src/engine/users.ts';
 import type { PipelineAnswer } from '../src/process/pipeline/answer.ts';
 import type { AuditReport } from '../src/process/upkeep/audit-report.ts';
-import { createClickHouseStore } from '../src/store/clickhouse.ts';
 import {
   freePort,
+  openStore,
   removeFolder,
   type SystemProcess,
   startSystem,
@@ -86,9 +85,7 @@ async function send(system: SystemProcess, events: object[]): Promise<void> {
 
 /** As the owner of the engine, who may do what nobody should. */
 async function own(system: SystemProcess, sql: string): Promise<void> {
-  const { name: user, password } = readUsers(join(system.data, 'store')).owner;
-  const database = 'clickstream';
-  const store = createClickHouseStore({ url: system.engineUrl, user, password, database });
+  const store = openStore(system);
   await store.command(sql);
   await store.close();
 }

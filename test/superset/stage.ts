@@ -10,11 +10,11 @@ import { createShop } from '../../src/demo/shop.ts';
 import { readUsers } from '../../src/engine/users.ts';
 import type { Event } from '../../src/event/event.ts';
 import { COLUMNS, storedRow } from '../../src/process/row.ts';
-import { createClickHouseStore } from '../../src/store/clickhouse.ts';
 import type { Database } from '../../superset/database.ts';
 import { type Superset, startSuperset } from '../../superset/superset.ts';
 import {
   freePort,
+  openStore,
   removeFolder,
   type SystemProcess,
   startSystem,
@@ -89,10 +89,7 @@ export async function startSupersetStage(progress: (text: string) => void): Prom
 
 /** Days that are over straight into the store, and the last minutes on the path of events. */
 async function fill(system: SystemProcess): Promise<void> {
-  const { name: user, password } = readUsers(join(system.data, 'store')).owner;
-  const store = createClickHouseStore({
-    ...{ url: system.engineUrl, user, password, database: 'clickstream' },
-  });
+  const store = openStore(system);
   const toMs = Date.now();
   const sent = [...createShop({ seed: 8 }).history(toMs - DAYS * DAY_MS, toMs, EVENTS)];
   const months = Map.groupBy(sent.entries(), ([, each]) =>
